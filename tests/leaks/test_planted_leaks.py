@@ -306,7 +306,9 @@ LEAKS = (
         "the smoothing is fitted to windows that are held out",
         PLAIN,
         "fit",
-        given_what_is_held_out(ensemble, "smooth", lambda ahead, network, sample, *rest: (network, ahead, *rest)),
+        given_what_is_held_out(
+            ensemble, "smooth", lambda ahead, network, sample, stretches: (network, ahead, np.arange(len(ahead)))
+        ),
         "smoothing.weights",
     ),
     Leak(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsx.model.smoothing import LEVELS, REMEMBERED, Smoothing
-from tsx.training.initialisation import fit_smoothing
+from tsx.training.initialisation import fit_smoothing, gain_of_smoothing
 
 OFF = -30.0
 """A logit, a logarithm or an inverse softplus of nothing."""
@@ -185,3 +185,31 @@ def test_what_is_missing_in_the_target_is_left_out_of_the_fit():
         Smoothing(24, 1, 6), y[:, :24], torch.ones(50, 24, dtype=torch.bool), torch.full_like(target, torch.nan)
     )
     assert error == flat == 0
+
+
+@given(st.sampled_from([1, 4]), st.integers(0, 23), st.integers(0, 1000))
+def test_held_the_last_value_is_the_forecast_of_every_step(season, gap, seed):
+    x = torch.randn(3, 24, generator=torch.Generator().manual_seed(seed))
+    seen = everything(24, 3)
+    seen[:, 24 - gap :] = False
+    path = Smoothing(24, season, 5)
+    path.hold_last_value()
+    repeated, line = path(x * seen, seen)
+    torch.testing.assert_close(repeated + line, x[:, 23 - gap, None].expand(-1, 5), rtol=1e-5, atol=1e-5)
+
+
+def test_the_gain_over_no_change_has_a_standard_error_of_stretches_not_of_windows():
+    """Gains of 2 and 0 in one stretch and of 1 in another: 1 in the mean of the windows' three values each."""
+    path = Smoothing(24, 1, 3)
+    path.hold_last_value()
+    x = torch.zeros(4, 24)
+    x[:, -1] = torch.tensor([2.0, 0.0, 1.0, 1.0])  # what is forecast, where no change is 0
+    target = x[:, -1:].expand(-1, 3).clone()
+    gain, error = gain_of_smoothing(path, x, everything(24, 4), target, np.array([0, 0, 1, 1]))
+    assert abs(gain - 1) < 1e-5
+    assert error < 1e-5
+    gain, error = gain_of_smoothing(path, x, everything(24, 4), target, np.array([0, 1, 2, 3]))
+    assert abs(error - (4 / 3 * 2 / 16) ** 0.5) < 1e-5  # deviations 1, -1, 0, 0 over four stretches
+    target[1:] = torch.nan
+    assert gain_of_smoothing(path, x, everything(24, 4), target, np.array([0, 0, 1, 1]))[0] > 1.99
+    assert gain_of_smoothing(path, x[:2], everything(24, 2), target[:2], np.array([0, 0]))[1] == 0

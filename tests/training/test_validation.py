@@ -115,3 +115,16 @@ def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_net
     assert shares[0] < 1
     assert shares[1] == 1
     assert [float(each.network.additive.network_weight) for each in (noise, told)] == shares
+
+
+def test_a_walk_is_held_at_its_last_value_and_a_constant_under_noise_is_smoothed():
+    settings = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=4, max_steps=1)
+    random = np.random.default_rng(0)
+    walks = make_panel([random.normal(size=300).cumsum() for _ in range(3)])
+    noise = make_panel([random.normal(size=300) for _ in range(3)])
+    smoothings = [
+        {d.name: d for d in fit_before_holdout(panel, settings).decisions}["smoothing"] for panel in (walks, noise)
+    ]
+    assert smoothings[0].value == {"level": 1.0, "trend": 0.0}
+    assert "the last value is held" in smoothings[0].reason
+    assert smoothings[1].value["level"] < 0.5

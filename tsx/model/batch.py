@@ -125,6 +125,13 @@ class Windows:
             words_ahead=words_ahead,
         )
 
+    def stretches(self, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
+        """(B) which stretch of a horizon's length, counted from the last row of its series, each cutoff (B) lies in.
+
+        Series that end at the same time share what happens in a stretch.
+        """
+        return np.asarray((self.rows.cpu().numpy()[series] - 1 - cutoffs) // self.horizon)
+
     def words_around(self, series: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """The codes of words of `series` (B) at `positions` (B, T + H) of these: of the context, and those known ahead
         of the horizon."""

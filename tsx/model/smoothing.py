@@ -27,6 +27,8 @@ REMEMBERED = 96
 """Newest lags at most that levels are computed and weighted from."""
 LEAST_ERROR = 1e-3
 """Smaller errors of a level, in window scales, are raised to this."""
+NOT_MIXED = 30.0
+"""A leaning by which the other levels count nothing, and minus the log of what a window's own errors then count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,11 @@ class Smoothing(nn.Module):
         """Lags x (B, T), 0 where not observed, in window scales: the season and the line, each (B, H)."""
         season, line, _ = self.parts(x, observed)
         return season, line
+
+    def hold_last_value(self) -> None:
+        """Become the forecast of no change: neither trend nor season, and the newest value as the level."""
+        self.weights.copy_(self.weights.new_tensor([0.0, 1.0, 3.0, 1.0, 0.0, -2.0, -NOT_MIXED]))
+        self.leaning.copy_(NOT_MIXED * torch.eye(len(LEVELS))[-1])
 
     def parts(self, x: Tensor, observed: Tensor, habits: Habits | None = None) -> tuple[Tensor, Tensor, Habits]:
         """The season and the line (B, H), and the habits used: those passed in, or the window's own."""

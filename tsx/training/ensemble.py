@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import torch
 
 from tsx.model.batch import Batch, Windows
@@ -24,9 +25,12 @@ from tsx.training.initialisation import fit_scales, smooth
 from tsx.training.window_lesson import train_windows
 
 
-def untrained_members(config: NetworkConfig, training: TrainingConfig, sample: Batch) -> tuple[list[Network], Decision]:
+def untrained_members(
+    config: NetworkConfig, training: TrainingConfig, sample: Batch, stretches: np.ndarray
+) -> tuple[list[Network], Decision]:
     """Untrained members with the scales and the smoothing fitted to the `sample`, and the decision on the smoothing.
 
+    `stretches` as `smooth` takes them.
     Draws from torch's global random numbers, seeded anew for each.
     """
     members = []
@@ -34,7 +38,7 @@ def untrained_members(config: NetworkConfig, training: TrainingConfig, sample: B
         torch.manual_seed(training.seed + k)
         members.append(Network(config))
     fit_scales(members[0], sample)
-    smoothing = smooth(members[0], sample)
+    smoothing = smooth(members[0], sample, stretches)
     common = dict(members[0].named_buffers())
     for member in members[1:]:
         for name, value in member.named_buffers():

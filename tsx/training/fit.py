@@ -157,7 +157,8 @@ def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | 
     """With the smoothing fitted again, to all that lies before `ends`."""
     panel = replace(panel, lengths=panel.lengths if ends is None else ends)
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
-    smoothing = smooth(network, windows.cut(*all_cutoffs(panel, forecaster.config).spread(SAMPLED)))
+    sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
+    smoothing = smooth(network, windows.cut(*sampled), windows.stretches(*sampled))
     return replace(forecaster, network=network, decisions=with_newer(forecaster.decisions, smoothing))
 
 
@@ -238,9 +239,10 @@ def _train_new(
     checkpoints: Checkpoints = NONE,
 ) -> tuple[Network, History, Decision]:
     """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
-    sample = windows.cut(*learn.spread(SAMPLED))
+    sampled = learn.spread(SAMPLED)
+    sample = windows.cut(*sampled)
     sample = Batch(*(getattr(sample, field.name).cpu() for field in fields(Batch)))
     with torch.random.fork_rng():  # does not advance the caller's random numbers
-        members, smoothing = untrained_members(config, training, sample)
+        members, smoothing = untrained_members(config, training, sample, windows.stretches(*sampled))
         history = train_members(members, windows, learn, validate, training, progress, checkpoints)
     return join(members), history, smoothing

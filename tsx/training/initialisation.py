@@ -100,13 +100,27 @@ def fit_scales(network: Network, sample: Batch) -> None:
         network.scaler.static_scale.copy_(torch.where(spread > 0, spread, 1.0))
 
 
-def smooth(network: Network, sample: Batch) -> Decision:
-    """Fit the smoothing to training windows."""
+def smooth(network: Network, sample: Batch, stretches: np.ndarray) -> Decision:
+    """Fit the smoothing to training windows; where it is no better than no change, the last value is held.
+
+    stretches (B): which stretch of time each window lies in (`tsx.model.batch.Windows.stretches`).
+    """
     with torch.no_grad():
         encoded = network.encode(sample)
         target = network.scaled_target(sample, encoded)
     lags, observed = encoded.lags[..., TARGET], encoded.observed[..., TARGET]
     error, flat = fit_smoothing(network.additive.smoothing, lags, observed, target)
+    if network.config.steps_of_level == 1:
+        gain, uncertain = gain_of_smoothing(network.additive.smoothing, lags, observed, target, stretches)
+        if gain <= uncertain:
+            network.additive.smoothing.hold_last_value()
+            return Decision(
+                "smoothing",
+                {"level": 1.0, "trend": 0.0},
+                f"the last value is held: mean absolute error {flat:.3f} deviations, of level, trend and season "
+                f"{error:.3f}, which is no better by its standard error of {uncertain:.3f} ({len(sample):,} training "
+                "windows)",
+            )
     with torch.no_grad():
         _, _, habits = network.additive.smoothing.parts(lags, observed)
     trend, _, _, _, share, _, _ = network.additive.smoothing.weights.tolist()
@@ -120,6 +134,28 @@ def smooth(network: Network, sample: Batch) -> Decision:
         f"mean absolute error of level, trend and season {error:.2f} deviations, of a flat line {flat:.2f} "
         f"({len(sample):,} training windows)",
     )
+
+
+def gain_of_smoothing(
+    smoothing: Smoothing, x: Tensor, observed: Tensor, target: Tensor, stretches: np.ndarray
+) -> tuple[float, float]:
+    """By how much the mean absolute error of no change is larger than the smoothing's, and the standard error of that.
+
+    x, observed (B, T), target (B, H) as `fit_smoothing` takes them, around the last value. Windows of one of
+    `stretches` (B) are one observation, since series share their times; fewer than two say nothing of the error: 0.
+    """
+    seen = ~torch.isnan(target)
+    target = torch.where(seen, target, 0.0).clamp(-TARGET_LIMIT, TARGET_LIMIT)
+    with torch.no_grad():
+        season, line = smoothing(x, observed)
+    gains = ((target.abs() - (season + line - target).abs()) * seen).sum(1).double().cpu().numpy()
+    number, counts = np.unique(stretches, return_inverse=True)[1], seen.sum(1).cpu().numpy()
+    gained, scored = np.bincount(number, gains), np.bincount(number, counts)
+    mean, groups = float(gained.sum() / max(scored.sum(), 1)), len(scored)
+    if groups < 2:
+        return mean, 0.0
+    apart = float(np.square(gained - mean * scored).sum()) * groups / (groups - 1)
+    return mean, apart**0.5 / max(float(scored.sum()), 1.0)
 
 
 def fit_smoothing(smoothing: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:
