@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.scale.rows import Asked, Figure
+from benchmarks.scale.rows import Asked
+from benchmarks.speed.rows import Figure
 
 STEPS, HORIZON, CONTEXT = 96, 12, 48
 IN_A_PART = 25_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.scale.rows import Asked, Figure
-from benchmarks.speed.rows import python
+from benchmarks.scale.rows import Asked
+from benchmarks.speed.rows import Figure, python
 
 SERIES, PARTS = 1_000, 20
 HOUR = 3_600_000_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.scale.rows import Asked, Figure
-from benchmarks.speed.rows import clocked, ratio, show, take_turns
+from benchmarks.scale.rows import Asked
+from benchmarks.speed.rows import Figure, clocked, ratio, show, take_turns
 from tests.io.s3_server import options, s3_server
 from tsx.io.remote import stores_opened_with
 from tsx.io.source import scan

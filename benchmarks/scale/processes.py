@@ -8,7 +8,8 @@ import subprocess
 import sys
 from statistics import median
 
-from benchmarks.scale.rows import Asked, Figure
+from benchmarks.scale.rows import Asked
+from benchmarks.speed.rows import Figure
 
 CHILD = """
 import sys, time

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.speed.rows import Figure, table
-
-__all__ = ["Asked", "Figure", "table"]
-
 
 @dataclass(frozen=True)
 class Asked:

@@ -6,11 +6,14 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from argparse import ArgumentParser
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+
+from benchmarks.timing import describe_machine
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,24 @@ class Asked:
 
     rounds: int
     data: Path | None
+
+
+def parser_of(module: str, description: str | None, rows: Collection[str]) -> ArgumentParser:
+    """What every benchmark of rows can be asked for: which of them, and how many rounds."""
+    parser = ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--only", default=",".join(rows), help=f"rows, comma-separated: {', '.join(rows)}")
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser
+
+
+def print_figures(figures: Iterable[Figure]) -> None:
+    """The machine, each figure when it is there, and all of them in the end."""
+    print(describe_machine() + f", load {os.getloadavg()[0]:.1f}")
+    made: list[Figure] = []
+    for figure in figures:
+        made.append(figure)
+        print(f"\n{table([figure])}", flush=True)
+    print(f"\n{table(made)}")
 
 
 def clocked(work: Callable[[], object], units: float = 1) -> Contestant:
