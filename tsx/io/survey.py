@@ -54,8 +54,6 @@ class Survey:
     is_utf8: bool = True
     stray_quotes: int = 0
     """Quotes that neither open nor close a cell, nor are doubled inside one."""
-    stray_line: int = 0
-    """The line of the first of them, or of the quote before it that opened the cell."""
     opening_quotes: int = 0
     open_line: int = 0
     """The line where a quoted cell begins that never ends; 0: none does."""
@@ -90,7 +88,7 @@ def survey(source: Bytes, dialect: Dialect, where: str) -> Survey:
         if not used:
             facts.open_line = line
             data = np.frombuffer(rest, np.uint8)
-            _survey_quotes(data, np.flatnonzero(data == QUOTE), dialect, line, facts)
+            _survey_quotes(data, np.flatnonzero(data == QUOTE), dialect, facts)
     if last:
         facts.tail = np.concatenate([rows.split_by(dialect)[0][-TAIL:] for rows in last])[-TAIL:]
     return facts
@@ -170,7 +168,7 @@ def _survey_block(rows: _Rows, dialect: Dialect, facts: Survey) -> tuple[int, in
     facts.rows += count
     if dialect.quote and QUOTE in block:
         data = np.frombuffer(block, np.uint8, used)
-        _survey_quotes(data, np.flatnonzero(data == QUOTE), dialect, rows.line, facts)
+        _survey_quotes(data, np.flatnonzero(data == QUOTE), dialect, facts)
     return used, block.count(dialect.newline.encode(), 0, used)
 
 
@@ -221,12 +219,11 @@ def _count_rows(block: bytes, rows_table: Places, ends: Places, dialect: Dialect
         facts.filled_ends += int((filled & (fields == dialect.width) & ~is_empty).sum())
 
 
-def _survey_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialect, line: int, facts: Survey) -> None:
-    separator, end = ord(dialect.separator), ord(dialect.newline)
+def _survey_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialect, facts: Survey) -> None:
     if not len(quotes):
         return
     bounds = np.zeros(256, np.bool_)
-    bounds[[separator, end]] = True
+    bounds[[ord(dialect.separator), ord(dialect.newline)]] = True
     before, after = data[np.maximum(quotes - 1, 0)], data[np.minimum(quotes + 1, len(data) - 1)]
     at_start = bounds[before]
     at_start[quotes == 0] = True
@@ -237,8 +234,4 @@ def _survey_quotes(data: npt.NDArray[np.uint8], quotes: Places, dialect: Dialect
     proper = at_start | bounds[before]
     bounds[RETURN] = True
     proper[1::2] = bounds[after[1::2]]
-    if proper.all():
-        return
-    if not facts.stray_quotes:
-        facts.stray_line = line + int((data[: quotes[np.argmin(proper) // 2 * 2]] == end).sum())
     facts.stray_quotes += int((~proper).sum())
