@@ -60,7 +60,6 @@ class Setting:
     free       `fit --update` may be given another value than the model was fitted with.
     only       "command": a flag and no keyword of the function; "python": a keyword and no flag.
     output     it says what becomes of the result: a command sees to that itself, after the function has returned.
-    eager      the flag is looked at before the others.
     short      a flag of one letter, such as -q.
     """
 
@@ -80,7 +79,6 @@ class Setting:
     free: bool = False
     only: Literal["", "command", "python"] = ""
     output: bool = False
-    eager: bool = False
     short: str = ""
 
     @property

@@ -387,7 +387,6 @@ CONFIG = declare(
     group=SHARED,
     metavar="FILE",
     only="command",
-    eager=True,
 )
 SHOW_VALUES = declare(
     "show_values",
