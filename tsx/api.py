@@ -49,9 +49,6 @@ if TYPE_CHECKING:
     from tsx.workflows.monitor_classes import ClassMonitoring
     from tsx.workflows.partition import Partition
 
-Names = str | Sequence[str]
-"""One column or several."""
-
 
 def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Callable[..., T]]:
     """Give a function the keywords of a verb: what is given reaches it as a `Request`."""

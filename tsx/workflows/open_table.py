@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -33,10 +33,6 @@ from tsx.table.tidy import Table, check_cells, tidy
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
-
-
-Names = str | Sequence[str]
-"""One column or several."""
 
 
 @dataclass(frozen=True, eq=False)
