@@ -139,14 +139,14 @@ def open_again(
     reading = forecaster.reading
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     ahead: tuple[Finding, ...] = ()
-    with _as_fitted(), collecting(where_of(data)):
+    with _hinting(AS_FITTED), collecting(where_of(data)):
         scanned = scan(data, reading)
         table = tidy(scanned, roles_again(schema, reading, scanned.rows.collect_schema()), reading)
         check_schema(table.rows, schema, names_are_ids=reading.wide)
     rows = table.rows if share is None else of_share(table.rows, schema.ids, share)
     if future_data is not None:
         rows, ahead = _with_future(rows, future_data, forecaster, reading)
-    with _as_fitted(), collecting(where_of(data)):
+    with _hinting(AS_FITTED), collecting(where_of(data)):
         cells = check_cells(table, schema)
         read = read_table(replace(table, rows=rows, reading=reading), schema, forecaster.frequency, progress)
     findings = (*table.findings, *cells, *ahead, *_read_differently(table, read, reading))
@@ -205,7 +205,7 @@ def _with_future(
             hint="leave --future-data out, or fit with --future",
             where=where,
         )
-    with _as_the_table():
+    with _hinting(AS_THE_TABLE):
         ahead, cells = _tidy_future(data, schema, reading)
     rows, findings = append_future(
         rows,
@@ -255,25 +255,18 @@ OF_EVERY_RUN = ("duplicates", "max_rows")
 """Settings of reading that a forecast takes too; the others are those of the fit."""
 
 
+AS_FITTED = "the model reads tables as it was fitted to; for another way fit again: {}"
+AS_THE_TABLE = "write the future data as the table is written that the model was fitted on"
+
+
 @contextmanager
-def _as_fitted() -> Iterator[None]:
-    """A hint that asks for a setting which the fit has fixed says so: every table is read as the first one was."""
+def _hinting(hint: str) -> Iterator[None]:
+    """A hint that asks for a setting which the fit has fixed becomes this one, in which it may stand for `{}`."""
     try:
         yield
     except TsxError as error:
         if error.setting and error.setting not in OF_EVERY_RUN:
-            error.hint = f"the model reads tables as it was fitted to; for another way fit again: {error.hint}"
-        raise
-
-
-@contextmanager
-def _as_the_table() -> Iterator[None]:
-    """A hint that asks for a setting which the future data have not asks to write them as the table is written."""
-    try:
-        yield
-    except TsxError as error:
-        if error.setting and error.setting not in OF_EVERY_RUN:
-            error.hint = "write the future data as the table is written that the model was fitted on"
+            error.hint = hint.format(error.hint)
         raise
 
 
