@@ -130,9 +130,15 @@ class Console:
         self.note(f"wrote {path}")
 
     def note(self, text: str) -> None:
-        """Something to know beside the result."""
-        if not self.quiet:
-            self._say(text, "info", "note")
+        """Something to know beside the result, as a line of the log where there is one."""
+        if self.quiet:
+            return
+        if self.log is not None:
+            self.log.write("info", "note", text)
+            return
+        with suppress(OSError):
+            sys.stderr.write(inert(text) + "\n")
+            sys.stderr.flush()
 
     def tell(self, findings: Iterable[Finding]) -> None:
         """Findings, for people: a line each, with the data that they are about where the user asked to see them."""
@@ -148,15 +154,6 @@ class Console:
             {**each.to_dict(), **({"values": each.values} if self.show_values and each.values else {})}
             for each in findings
         ]
-
-    def _say(self, text: str, level: str, event: str) -> None:
-        """A text on stderr, as a line of the log where there is one."""
-        if self.log is not None:
-            self.log.write(level, event, text)
-            return
-        with suppress(OSError):
-            sys.stderr.write(inert(text) + "\n")
-            sys.stderr.flush()
 
     def quote(self, findings: Iterable[Finding]) -> None:
         """The data that findings are about, where the user asked to see them; in a log, which is for many, the findings
