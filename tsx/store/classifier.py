@@ -13,7 +13,6 @@ from tsx.spec.verbs import KEPT
 from tsx.store import model_directory
 from tsx.store.manifest import ClassifierManifest, Metrics, TrainingData
 from tsx.store.snapshot import read_content
-from tsx.store.versions import Put, publish
 
 
 def save_classifier(
@@ -24,7 +23,6 @@ def save_classifier(
     metrics: Metrics,
     settings: Mapping[str, Any],
     keep: int = KEPT,
-    put: Put = publish,
 ) -> str:
     """As `save_forecaster`."""
     manifest = ClassifierManifest(
@@ -32,7 +30,7 @@ def save_classifier(
     )
     beside = {"scores": classifier.scores, "location": classifier.location}
     weights = model_directory.weights_of(classifier.network, beside)
-    return model_directory.save(directory, weights, manifest, keep, put)
+    return model_directory.save(directory, weights, manifest, keep)
 
 
 def is_classifier(directory: str | Path) -> bool:
