@@ -108,7 +108,7 @@ def format_of(source: Bytes, suffix: str, where: str) -> Format:
     if is_compressed(head):
         return "compressed"
     named = SUFFIXES.get(suffix)
-    if head.startswith(PARQUET) and (named == "parquet" or _ends_with(source, PARQUET)):
+    if head.startswith(PARQUET) and (named == "parquet" or _ends_as_parquet(source)):
         return "parquet"
     if head.startswith(ARROW):
         return "arrow"
@@ -341,10 +341,10 @@ def _polars(source: Bytes) -> Any:
     return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
-def _ends_with(source: Bytes, magic: bytes) -> bool:
+def _ends_as_parquet(source: Bytes) -> bool:
     with open_bytes(source) as file:
-        file.seek(max(size_of(source) - len(magic), 0))
-        return file.read() == magic
+        file.seek(max(size_of(source) - len(PARQUET), 0))
+        return file.read() == PARQUET
 
 
 def _is_workbook(source: Bytes) -> bool:
