@@ -10,6 +10,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -107,13 +108,16 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of runs that were killed while they wrote `path`."""
-    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    """Remove the temporary files, or folders, of runs that were killed while they wrote `path`, a file or a folder."""
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}(\.old)?\.tmp")
     with suppress(OSError):
         for entry in list(os.scandir(path.parent)):
-            if leftover.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            folder = entry.is_dir(follow_symlinks=False)
+            if leftover.fullmatch(entry.name) and (folder or entry.is_file(follow_symlinks=False)):
                 with abandoned(entry.path) as free:
-                    if free:
+                    if free and folder:
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    elif free:
                         os.unlink(entry.path)
 
 

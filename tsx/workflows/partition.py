@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import ConfigError, TsxError, UsageError, WriteError
-from tsx.io.atomic import abandoned, claim, flush_folder
+from tsx.io.atomic import claim, flush_folder, remove_leftovers
 from tsx.io.atomic import not_writable as failed_to_write
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
@@ -188,7 +187,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
     _check_free(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
         new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         new.mkdir()
         descriptor = os.open(new, os.O_RDONLY)
@@ -234,14 +233,3 @@ def _foreign(folder: Path) -> WriteError:
     return not_writable(
         folder, "it holds files that are not of a partition as it was written", "name a folder that is not there yet"
     )
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """What killed runs left beside a folder."""
-    left = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}(\.old)?\.tmp")
-    with suppress(OSError):
-        for entry in list(os.scandir(folder.parent)):
-            if left.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                with abandoned(entry.path) as free:
-                    if free:
-                        shutil.rmtree(entry.path, ignore_errors=True)
