@@ -50,6 +50,7 @@ from tsx.training.private_plan import (
 )
 from tsx.wording import and_list, column_list, verb
 from tsx.workflows.fit import Fit, rows_of
+from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.run import run_of
 
@@ -69,6 +70,7 @@ REFUSED = {
     "max_time": "the number of steps must be known before the first one",
     "dropout": "the gradient of a series must not depend on chance",
     "ensemble": "every network would need a part of the budget",
+    "attention": "gradients of single series cannot be taken through it",
     "keep_categories": "no categories are stored",
 }
 """Settings that cannot go together with it, and why."""
@@ -125,22 +127,14 @@ def fit_privately(data: Source, request: Request, progress: Progress, uniform: U
 
 def check_flags(request: Request, settings: Settings) -> None:
     """Raises UsageError `flags-contradict`, ConfigError `not-fixed-in-advance`."""
-    against = {name: why for name, why in REFUSED.items() if request[name] != request.verb[name].default}
+    against = dict(REFUSED)
     if not ENCODERS[settings.cell].gradients_apart:
         able = [name for name, encoder in ENCODERS.items() if encoder.gradients_apart]
         against["cell"] = f"only of {and_list(able)} gradients of single series can be taken"
-    if request["attention"] != request.verb["attention"].default:
-        against["attention"] = "gradients of single series cannot be taken through it"
     if settings.intervals == "conformal":
         against["intervals"] = "no rows are held out whose errors could be kept"
     for name, why in against.items():
-        flag = request.verb[name].flag
-        raise UsageError(
-            "flags-contradict",
-            f"--private-epsilon and {flag} contradict each other: {why}",
-            hint=f"leave {flag} out",
-            where=name,
-        )
+        refuse_flags(request, [name], f"and --private-epsilon contradict each other: {why}")
     missing = [request.verb[name].flag for name in NEEDED if not request[name]]
     if missing:
         raise ConfigError(
