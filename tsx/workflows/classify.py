@@ -72,10 +72,8 @@ def classify(
         check_choosing(choosing, len(classifier.config.classes))
         classifier = replace(classifier, choosing=choosing)
     panel = open_to_classify(
+        classifier if data is None else replace(classifier, schema=replace(classifier.schema, label=None)),
         still_there(manifest.data.path, model, "classify") if data is None else data,
-        classifier.schema if data is None else replace(classifier.schema, label=None),
-        classifier.reading,
-        classifier.frequency,
         duplicates=request.given.get("duplicates"),
         max_rows=request["max_rows"],
         share=request.given.get("shard"),

@@ -119,10 +119,8 @@ def _check(request: Request, question: Question) -> None:
 
 def _open(classifier: Classifier, request: Request, data: Source, progress: Progress) -> Panel:
     return open_to_classify(
+        classifier,
         data,
-        classifier.schema,
-        classifier.reading,
-        classifier.frequency,
         label="where there",
         duplicates=request.given.get("duplicates"),
         max_rows=request["max_rows"],

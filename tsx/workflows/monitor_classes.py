@@ -106,10 +106,8 @@ def monitor_classes(data: Source | None, request: Request, progress: Progress) -
     model = request["model"]
     classifier, manifest = load_classifier(model, device="cpu")
     panel = open_to_classify(
+        classifier,
         still_there(manifest.data.path, model, "monitor") if data is None else data,
-        classifier.schema,
-        classifier.reading,
-        classifier.frequency,
         duplicates=request.given.get("duplicates"),
         max_rows=request["max_rows"],
         progress=progress,

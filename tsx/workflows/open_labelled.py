@@ -7,11 +7,11 @@ from typing import Literal
 
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan, where_of
+from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
 from tsx.panel.shares import of_share
 from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision
-from tsx.spec.schema import Schema
 from tsx.spec.settings import Duplicates, Reading, Roles
 from tsx.spec.shares import Share
 from tsx.table.label_roles import find_label_roles
@@ -46,10 +46,8 @@ def open_labelled(data: Source, roles: Roles, reading: Reading, freq: str | None
 
 
 def open_to_classify(
+    classifier: Classifier,
     data: Source,
-    schema: Schema,
-    reading: Reading,
-    freq: str,
     *,
     label: Literal["needed", "where there"] = "needed",
     duplicates: Duplicates | None = None,
@@ -58,12 +56,13 @@ def open_to_classify(
     together: bool = False,
     progress: Progress = SILENT,
 ) -> Panel:
-    """The panel of a later table, read as the first one was; it has `labels` where the schema names them.
+    """The panel of a later table, read as the first one was; it has `labels` where the classifier's schema names them.
 
     `share`: of the series that are read; by default all are. `label`: whether the table must have the column of labels
     that the schema names; `together`: whether it has the groups that are held out together.
     Raises as `check_schema` and `read_panel` do.
     """
+    schema, reading = classifier.schema, classifier.reading
     reading = replace(reading, duplicates=duplicates or reading.duplicates, max_rows=max_rows)
     with collecting(where_of(data)):
         raw = scan(data, reading)
@@ -78,5 +77,5 @@ def open_to_classify(
         noticed = check_cells(table, schema)
         if share is not None:
             table = replace(table, rows=of_share(table.rows, schema.ids, share))
-        read = read_table(table, schema, freq, progress)
+        read = read_table(table, schema, classifier.frequency, progress)
     return replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))

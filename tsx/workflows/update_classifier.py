@@ -59,10 +59,8 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         classifier, manifest = load_classifier(directory, device=request["device"])
         _check_same(classifier, manifest, request)
         panel = open_to_classify(
+            classifier,
             data,
-            classifier.schema,
-            classifier.reading,
-            classifier.frequency,
             duplicates=request.given.get("duplicates"),
             max_rows=request["max_rows"],
             together=True,
@@ -163,7 +161,7 @@ def _learnt(classifier: Classifier, manifest: ClassifierManifest, panel: Panel, 
     if data.path is None or not is_as_it_was(data.path, data):
         return None
     try:
-        before = open_to_classify(data.path, classifier.schema, classifier.reading, classifier.frequency)
+        before = open_to_classify(classifier, data.path)
     except TsxError:
         return None
     assert before.labels is not None
