@@ -32,6 +32,7 @@ from tsx.store.manifest import Metrics
 from tsx.wording import count, number, percent, quantile_column
 from tsx.workflows.open_model import FittedModel, open_model, under_pseudonyms
 from tsx.workflows.reasons import ReasonsDrift, reasons_drift
+from tsx.workflows.recording import newest_runs, recorded_rows
 
 FORECAST = "forecast"
 """What the recorded forecasts are called beside the baselines."""
@@ -135,34 +136,9 @@ def _issued(recorded: tuple[Recorded, ...], panel: Panel, nights: int) -> tuple[
 
     Of several forecasts of the same step the one recorded last counts. Raises DataError `ledger-differs`.
     """
-    schema = panel.schema
-    names = tuple(schema.id_names)
-    fitting = [
-        one for one in recorded if (one.entry.ids, one.entry.target, one.entry.classes) == (names, schema.target, ())
-    ]
-    newest = sorted({one.entry.newest for one in fitting})[-nights:]
-    chosen = [one for one in fitting if one.entry.newest in newest]
-    if not chosen:
-        raise DataError(
-            "ledger-differs",
-            f"none of {count(len(recorded), 'recorded run')} forecast `{schema.target}` of series named by "
-            f"{schema.id_label}",
-            hint="name the ledger of this model's forecasts",
-            where="ledger",
-        )
+    chosen = newest_runs(recorded, panel, nights, panel.schema.target)
     levels = tuple(sorted(set.intersection(*(set(one.entry.quantile_levels) for one in chosen))))
-    columns = ["cutoff", "step", "yhat", *map(quantile_column, levels)]
-    frames = [
-        one.frame().select(
-            *(pl.col(name).cast(pl.String) for name in names),
-            *columns,
-            number=pl.lit(one.entry.number),
-            version=pl.lit(one.entry.version),
-        )
-        for one in chosen
-    ]
-    ids = pl.DataFrame(panel.id_columns(np.arange(len(panel)))).cast(pl.String).with_row_index(SERIES)
-    issued = pl.concat(frames).join(ids, on=list(names), how="inner", nulls_equal=True)
+    issued = recorded_rows(chosen, panel, ["cutoff", "step", "yhat", *map(quantile_column, levels)])
     series = issued[SERIES].to_numpy().astype(np.int64)
     starts = panel.starts.gather(series)
     position, exact = panel.calendar.steps(starts, issued["cutoff"].cast(starts.dtype))

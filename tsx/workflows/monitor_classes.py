@@ -12,6 +12,7 @@ from tsx.errors import DataError
 from tsx.evaluation.class_metrics import confidence, log_loss, reliability, summary
 from tsx.evaluation.class_verdict import SIGNIFICANT, paired_test
 from tsx.evaluation.control import FEWEST, LIMIT, Cusum, cusum
+from tsx.evaluation.verdict import SERIES
 from tsx.io.source import Source
 from tsx.model.classifier import Classifier
 from tsx.panel.labels import codes_of_labels
@@ -31,6 +32,7 @@ from tsx.training.classifier import FREQUENCIES
 from tsx.wording import class_column, count, fixed, percent
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_to_classify
+from tsx.workflows.recording import newest_runs, recorded_rows
 
 OF_FORECASTS = ("reasons",)
 """Settings of monitoring that mean nothing for a label; limits of forecasts are refused by the command."""
@@ -148,54 +150,29 @@ def monitor_classes(data: Source | None, request: Request, progress: Progress) -
 def _joined(recorded: tuple[Recorded, ...], classifier: Classifier, panel: Panel, nights: int) -> _Recorded:
     """The recorded rows of the newest nights whose label the panel knows; of several of one series and night the one
     recorded last. Raises DataError `ledger-differs`, `nothing-to-score`."""
-    names, classes, label = panel.schema.id_names, classifier.config.classes, str(classifier.schema.label)
-    fitting = [
-        one
-        for one in recorded
-        if (one.entry.ids, one.entry.target, one.entry.classes) == (tuple(names), label, classes)
-    ]
-    newest = sorted({one.entry.newest for one in fitting})[-nights:]
-    chosen = [one for one in fitting if one.entry.newest in newest]
-    if not chosen:
-        raise DataError(
-            "ledger-differs",
-            f"none of {count(len(recorded), 'recorded run')} has the {len(classes):,} classes of `{label}`, of series "
-            f"named by {panel.schema.id_label}",
-            hint="name the ledger of this model's classes",
-            where="ledger",
-        )
+    classes = classifier.config.classes
+    chosen = newest_runs(recorded, panel, nights, str(classifier.schema.label), classes)
     columns = [class_column(name) for name in classes]
-    frames = [
-        one.frame().select(
-            *(pl.col(name).cast(pl.String) for name in names),
-            *columns,
-            night=pl.lit(one.entry.newest),
-            number=pl.lit(one.entry.number),
-            version=pl.lit(one.entry.version),
-        )
-        for one in chosen
-    ]
-    ids = pl.DataFrame(panel.id_columns(np.arange(len(panel)))).cast(pl.String).with_row_index("series")
-    rows = pl.concat(frames).join(ids, on=list(names), how="inner", nulls_equal=True)
-    rows = rows.sort("number").unique(["series", "night"], keep="last", maintain_order=True).sort("night", "series")
-    codes = codes_of_labels(panel, classes)[rows["series"].to_numpy()]
+    rows = recorded_rows(chosen, panel, columns)
+    rows = rows.sort("number").unique([SERIES, "night"], keep="last", maintain_order=True).sort("night", SERIES)
+    codes = codes_of_labels(panel, classes)[rows[SERIES].to_numpy()]
     known = pl.Series(codes >= 0)
     if not known.any():
         raise DataError(
             "nothing-to-score",
-            f"none of {count(rows['series'].n_unique(), 'recorded series')} has a label in this table yet",
+            f"none of {count(rows[SERIES].n_unique(), 'recorded series')} has a label in this table yet",
             hint="bring a table with their labels",
             where="ledger",
         )
     rows, codes = rows.filter(known), codes[codes >= 0]
     p = np.maximum(rows.select(columns).to_numpy().astype(np.float64), LEAST)
     return _Recorded(
-        series=rows["series"].to_numpy().astype(np.int64),
+        series=rows[SERIES].to_numpy().astype(np.int64),
         night=rows["night"].to_numpy(),
         version=rows["version"].to_list(),
         log_p=np.log(p / p.sum(1, keepdims=True)),
         codes=codes,
-        first=rows["series"].is_first_distinct().to_numpy(),
+        first=rows[SERIES].is_first_distinct().to_numpy(),
     )
 
 
