@@ -28,6 +28,7 @@ NAMES = (
     "gates",
     "interactions",
     "jacobian",
+    "known_forecasts",
     "memory_needed",
     "paths",
     "randomised_layers",
@@ -254,6 +255,22 @@ def more_tables(
                 "median": [0.7, 0.1, 1e-6],
                 "smallest": [0.1, 1e-5, 0.0],
             }
+        ),
+        "known_forecasts": pl.concat(
+            pl.DataFrame(
+                {
+                    schema.id_names[0]: [key] * 3,
+                    "cutoff": [times(context - 4)] * 3,
+                    "step": [1, 2, 3],
+                    "y": [100.0, 110.0, None],
+                    "yhat": [100.0 + 2 * k, 110.0 - 2 * k, 120.0],
+                    "low": 98.0,
+                    "high": 111.0,
+                    "naive": [110.0, 120.0, 130.0],
+                    "seasonal_naive": [105.0, 105.0, 105.0],
+                }
+            )
+            for k, key in enumerate(ids)
         ),
         "memory_needed": pl.DataFrame(
             {

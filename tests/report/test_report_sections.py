@@ -50,6 +50,7 @@ ALONE = {
     "states": "states",
     "gates": "gates",
     "jacobian": "jacobian",
+    "known_forecasts": "known",
     "contributions": "contributions",
     "variables": "Learned weights of the variables",
     "variable_lags": "variable_lags",
@@ -69,6 +70,7 @@ TOGETHER = {
     "gates": ["Gates"],
     "interactions": ["Strongest pairs", "graph"],
     "jacobian": ["Singular values"],
+    "known_forecasts": ["By series, the worst first"],
     "memory_needed": ["Error by context length"],
     "counterfactual_windows": ["Few inputs with other values, and the forecast that the network makes of them"],
     "by_cutoff": ["Shifts"],
@@ -123,6 +125,25 @@ def test_a_measure_whose_section_has_no_module_is_shown_by_its_tables(small, mon
     assert section(both, "information_content").title == "Information content"
     assert cells(both, "information_content", "Entropy") == [("glucose_mg_dl", "2.500")]
     assert "information_content" not in {s.key for s in sections(small)}
+
+
+def test_the_series_that_gains_least_over_a_simple_method_is_named_with_the_rows_that_say_so(full_explanation):
+    told = section(full_explanation, "accuracy")
+    assert told.sentences[-1] == (
+        "On the newest 6 known values of this table, which the model may have learnt from, it gained least for "
+        "patient 03: off by 4.00 on average, a simple method by 5.00."
+    )
+    rows = cells(full_explanation, "accuracy", "By series, the worst first")
+    assert rows[0] == ("patient 03", "4.00", "10.00", "5.00", "80 %", "100 %")
+    assert [row[0] for row in rows] == ["patient 03", "patient 02", "patient 01"]
+    (drawn,) = CHARTS["known"](full_explanation)
+    assert drawn.to_dict()["description"].startswith("Forecast against actual")
+
+
+def test_without_known_forecasts_the_accuracy_is_of_the_rows_held_out_alone(explanation):
+    told = section(explanation, "accuracy")
+    assert [table.title for table in told.tables] == [""]
+    assert [figure.key for figure in told.figures] == ["held_out"]
 
 
 @pytest.fixture(scope="module")

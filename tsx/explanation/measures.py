@@ -13,6 +13,7 @@ from tsx.explanation.counterfactuals import COUNTERFACTUALS
 from tsx.explanation.drivers import DRIVERS
 from tsx.explanation.ensemble_agreement import MEMBERS
 from tsx.explanation.errors import ERRORS
+from tsx.explanation.known import KNOWN
 from tsx.explanation.measure import GROUPS, Context, Measure, Results
 from tsx.explanation.memory.agreement import AGREEMENT
 from tsx.explanation.memory.context_ablation import CONTEXT_ABLATION
@@ -47,6 +48,7 @@ MEASURES: tuple[Measure, ...] = (
     MEMBERS,
     COHORTS,
     CONTRIBUTIONS,
+    KNOWN,
 )
 """In the order of their findings within a group, the most consequential first."""
 

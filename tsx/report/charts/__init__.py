@@ -26,7 +26,7 @@ from tsx.report.charts.graph import interactions
 from tsx.report.charts.memory import gates, gradient_decay, jacobian, retention, states, written
 from tsx.report.charts.over_time import over_time
 from tsx.report.charts.proof import curves, needed, reach
-from tsx.report.charts.results import held_out
+from tsx.report.charts.results import held_out, known
 from tsx.report.charts.single import singles
 from tsx.report.charts.unit_states import unit_input, unit_states
 from tsx.report.charts.units import half_lives, time_constants
@@ -35,6 +35,7 @@ Draw = Callable[[Explanation], "alt.LayerChart | list[alt.LayerChart] | None"]
 CHARTS: dict[str, Draw] = {
     "forecast": forecasts,
     "held_out": held_out,
+    "known": known,
     "lags": lag_importance,
     "heat": lag_by_step,
     "distance": distance,

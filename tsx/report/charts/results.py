@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import polars as pl
 
-from tsx.report.charts.axes import GREY, MOST_TICKS, PALETTE, inline, quantity, share_axis
+from tsx.explanation.known import KNOWN_TABLE, by_series
+from tsx.report.charts.axes import GREY, MOST_TICKS, PALETTE, inline, quantity, share_axis, short
 from tsx.report.charts.elements import banded, finished
 from tsx.report.labels import INTERVAL, words
+from tsx.report.summaries import table_of
 from tsx.sanitize import clean
 from tsx.spec.metrics import SHOWN_METRICS
+
+MOST_PAIRS = 600
+TIPS: tuple[tuple[str, Any, str], ...] = (
+    ("who", "nominal", "series"),
+    ("x", "quantitative", "forecast"),
+    ("y", "quantitative", "actual"),
+)
 
 if TYPE_CHECKING:
     from tsx.explanation.result import Explanation
@@ -48,6 +57,39 @@ def held_out(explanation: Explanation) -> list[alt.LayerChart]:
         return []
     models = [str(row["model"]) for row in origin.held_out]
     return [*errors_by_step(origin.per_step, models), *coverage_by_step(origin.per_step, models[:1], INTERVAL)]
+
+
+def known(explanation: Explanation) -> list[alt.LayerChart]:
+    """Forecasts and what came of them, of the newest known rows: on the line where both agree."""
+    table = table_of(explanation, KNOWN_TABLE.name)
+    ids, target = list(explanation.schema.id_names), clean(explanation.schema.target)
+    ranked = pl.DataFrame() if table is None else by_series(table, ids)
+    if table is None or ranked.is_empty():
+        return []
+    seen = table.drop_nulls("y").gather_every(max(1, -(-table.height // MOST_PAIRS)))
+    first = ranked.select(ids).head(1 if ranked.height > 1 else 0)
+    worst, others = (seen.join(first, on=ids, how=how) for how in ("semi", "anti"))
+    ends = {"low": seen.select(pl.min_horizontal("y", "yhat").min()).item()}
+    ends["high"] = seen.select(pl.max_horizontal("y", "yhat").max()).item()
+    line = alt.Chart(inline([{"x": short(at), "y": short(at)} for at in ends.values()]))
+    ticks = alt.Axis(tickCount=6)
+    x = alt.X("x", type="quantitative", title=f"forecast ({target})", scale=alt.Scale(zero=False), axis=ticks)
+    y = quantity("y", f"actual ({target})", zero=False)
+    layers = [line.mark_line(color=GREY, strokeDash=[4, 3], strokeWidth=1).encode(x=x, y=y)]
+    for frame, colour in ((others, PALETTE[0]), (worst, PALETTE[1])):
+        rows = [
+            {
+                "x": short(row["yhat"], 4),
+                "y": short(row["y"], 4),
+                "who": clean(", ".join(str(row[name]) for name in ids)),
+            }
+            for row in frame.iter_rows(named=True)
+        ]
+        if rows:
+            tips = [alt.Tooltip(name, type=kind, title=title) for name, kind, title in TIPS]
+            dots = alt.Chart(inline(rows)).mark_circle(color=colour, size=26, opacity=0.6)
+            layers.append(dots.encode(x=x, y=y, tooltip=tips))
+    return [finished(layers, 240, "Forecast against actual value on the newest known rows")]
 
 
 def _by_step(

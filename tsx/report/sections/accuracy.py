@@ -1,18 +1,80 @@
-"""How accurate the model was on rows held out, beside simple methods."""
+"""How accurate the model was: on rows held out, beside simple methods, and by series on the newest rows that are known.
+
+Ids are no part of a model, so that only the table at hand can say which series it forecasts worst.
+"""
 
 from __future__ import annotations
 
+import polars as pl
+
+from tsx.explanation.known import KNOWN_TABLE, by_series
 from tsx.explanation.result import Explanation
 from tsx.report.document import Column, Figure, ReportTable, Section
-from tsx.report.labels import INTERVAL, numbers
+from tsx.report.labels import INTERVAL, numbers, places
+from tsx.report.summaries import table_of
 from tsx.spec.metrics import SHOWN_METRICS
-from tsx.wording import number, percent
+from tsx.wording import count, fixed, number, percent
+
+WORST = 10
+"""Series that are listed."""
+BRIEF = 3
 
 
 def section(explanation: Explanation) -> Section | None:
+    table = table_of(explanation, KNOWN_TABLE.name)
+    known = pl.DataFrame() if table is None else by_series(table, explanation.schema.id_names)
+    tables = (*_held_out(explanation), *_by_series(explanation, known))
+    if not tables:
+        return None
+    sentences = (*_sentences(explanation), *_worst(explanation, known))
+    return Section("accuracy", "How accurate it was", sentences, figures=_figures(explanation), tables=tables)
+
+
+def _by_series(explanation: Explanation, known: pl.DataFrame) -> list[ReportTable]:
+    if known.height < 2:
+        return []
+    ids, shown = explanation.schema.id_names, known.head(WORST)
+    digits = places(shown["error"])
+    seasonal = known["seasonal_naive"].null_count() < known.height
+    simple = {"naive": "last value", **({"seasonal_naive": "seasonal naive"} if seasonal else {})}
+    held = known["held"].null_count() < known.height
+    rows = tuple(
+        (
+            *(str(row[name]) for name in ids),
+            *(number(row[name]) if row[name] is None else fixed(row[name], digits) for name in ("error", *simple)),
+            percent(row["ratio"]),
+            *([percent(row["held"])] if held else []),
+        )
+        for row in shown.iter_rows(named=True)
+    )
+    columns = (
+        *(Column(name, "name") for name in ids),
+        *numbers(
+            "mean |error|", *simple.values(), "of the simple one", *([f"{INTERVAL} % interval covers"] if held else [])
+        ),
+    )
+    of = f"the {WORST} worst of {known.height:,} explained series; " if known.height > WORST else ""
+    note = f"{of}mean absolute errors in units of {explanation.schema.target}"
+    return [ReportTable("By series, the worst first", columns, rows, note, brief=BRIEF)]
+
+
+def _worst(explanation: Explanation, known: pl.DataFrame) -> list[str]:
+    """Which rows the accuracy by series is of, and for which series it was worst."""
+    if known.is_empty() or known["ratio"][0] is None:
+        return []
+    worst, values = known.row(0, named=True), count(int(known["n"].sum()), "known value")
+    of = f"On the newest {values} of this table, which the model may have learnt from,"
+    size = f"off by {number(worst['error'], 3)} on average, a simple method by {number(worst['simple'], 3)}"
+    if known.height == 1:
+        return [f"{of} its forecasts were {size}."]
+    name = ", ".join(str(worst[each]) for each in explanation.schema.id_names)
+    return [f"{of} it gained least for {name}: {size}."]
+
+
+def _held_out(explanation: Explanation) -> list[ReportTable]:
     held_out = explanation.origin.held_out if explanation.origin else ()
     if not held_out:
-        return None
+        return []
     known = {name: title for name, title in SHOWN_METRICS.items() if any(row.get(name) is not None for row in held_out)}
     coverage = f"coverage_{INTERVAL}"
     covered = [f"{INTERVAL} % interval covers"] if any(row.get(coverage) is not None for row in held_out) else []
@@ -24,32 +86,30 @@ def section(explanation: Explanation) -> Section | None:
         )
         for row in held_out
     )
-    return Section(
-        "accuracy",
-        "How accurate it was",
-        _sentences(explanation),
-        figures=_figures(explanation),
-        tables=(
-            ReportTable(
-                "",
-                (Column("model", "name"), *numbers(*known.values(), *covered)),
-                rows,
-                f"{number(held_out[0].get('n'))} values, held out before the model was fitted to all rows; "
-                "the smaller an error, the better",
-            ),
-        ),
+    columns = (Column("model", "name"), *numbers(*known.values(), *covered))
+    note = (
+        f"{number(held_out[0].get('n'))} values, held out before the model was fitted to all rows; "
+        "the smaller an error, the better"
     )
+    return [ReportTable("", columns, rows, note)]
 
 
 def _figures(explanation: Explanation) -> tuple[Figure, ...]:
     steps = explanation.origin.per_step if explanation.origin else ()
-    if len({row["step"] for row in steps}) < 2:
-        return ()
-    words = (
-        "On the rows held out. Left: the error of each model by how far ahead it forecasts, the smaller the better. "
-        f"Right: how often its {INTERVAL} % interval held the value; the nearer to {INTERVAL} %, the better."
-    )
-    return (Figure("held_out", "By how far ahead", words),)
+    figures = []
+    if len({row["step"] for row in steps}) > 1:
+        words = (
+            "On the rows held out. Left: the error of each model by how far ahead it forecasts, the smaller the "
+            f"better. Right: how often its {INTERVAL} % interval held the value; nearer to {INTERVAL} % is better."
+        )
+        figures.append(Figure("held_out", "By how far ahead", words))
+    if table_of(explanation, KNOWN_TABLE.name) is not None:
+        words = (
+            "On the newest known rows of this table, which the model may have learnt from. On the line both agree. "
+            "Orange: the series that is forecast worst beside a simple method."
+        )
+        figures.append(Figure("known", "Forecast against actual", words))
+    return tuple(figures)
 
 
 def _sentences(explanation: Explanation) -> tuple[str, ...]:
