@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tests.explanation.linear import linear_forecaster
 from tests.processes import make_panel
-from tsx.explanation.known import HORIZONS, by_series, known_forecasts
+from tsx.explanation.known import HORIZONS, KNOWN, by_series, known_forecasts
+from tsx.explanation.result import EVERYTHING, GROUPS_ONLY, Detail
 
 CONTEXT, HORIZON, ROWS = 5, 3, 120
 
@@ -59,3 +62,11 @@ def test_the_series_with_the_largest_error_beside_a_simple_method_comes_first():
     assert found["error"].to_list() == pytest.approx([1.0, 0.5, 0.0])
     assert found["ratio"].to_list() == [pytest.approx(2.0), pytest.approx(0.25), None]
     assert found["held"].to_list() == pytest.approx([1.0, 0.5, 1.0])
+
+
+def test_an_explanation_of_groups_alone_has_no_forecasts_of_single_series():
+    def applies(detail: Detail) -> bool:
+        return KNOWN.applies(SimpleNamespace(task=SimpleNamespace(detail=detail)))
+
+    assert applies(EVERYTHING)
+    assert not applies(GROUPS_ONLY)
