@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsx.explanation.shap.game import ForecastGame, Game
 from tsx.explanation.shap.players import Players
 
 
@@ -34,6 +35,25 @@ class Recurrent:
         with torch.inference_mode():
             found = self.head(self.lstm(cells[..., None])[0][:, -1]) * 10
         return torch.stack([0.25 * found, 0.75 * found + cells.mean(1, keepdim=True)], -1)
+
+
+class InTwoParts(ForecastGame):
+    """A game with a smooth part, both given, that counts for how many rows each was asked."""
+
+    def __init__(self, smooth: Game, rest: Game) -> None:
+        object.__setattr__(self, "parts", (smooth, rest))
+        object.__setattr__(self, "asked", {"smooth": 0, "whole": 0})
+
+    def smooth(self, cells: Tensor, of: Tensor) -> Tensor:
+        self.asked["smooth"] += len(cells)
+        return self.parts[0](cells, of)
+
+    def smooth_and_rest(self, cells: Tensor, of: Tensor) -> Tensor:
+        self.asked["whole"] += len(cells)
+        return torch.cat([part(cells, of) for part in self.parts], -1)
+
+    def __call__(self, cells: Tensor, of: Tensor) -> Tensor:
+        return self.parts[0](cells, of) + self.parts[1](cells, of)
 
 
 def brute_force(value, count: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,13 @@ class Weighted(nn.Module):
         linear = linear + torch.einsum("bsf,sfh->bh", batch.future.nan_to_num(), self.future)
         spread = torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3)
         return Components(torch.zeros_like(linear), torch.zeros_like(linear), linear, spread)
+
+    def smooth_forecast(self, batch: Batch, frame=None) -> Components:
+        parts = self.components(batch)
+        return replace(parts, recurrent=torch.zeros_like(parts.recurrent))
+
+    def with_and_without_recurrent(self, batch: Batch, frame=None) -> tuple[Components, Components]:
+        return self.components(batch), self.smooth_forecast(batch)
 
     def frame(self, batch: Batch) -> Frame:
         none, one = torch.zeros(len(batch), 1), torch.ones(len(batch), 1)

@@ -59,9 +59,30 @@ class Network(nn.Module):
     def components(self, batch: Batch, frame: Frame | None = None) -> Components:
         """The forecast's components. `frame`: what the windows are scaled by; by default each by itself."""
         encoded = self.encode(batch, frame)
-        decoded, _ = self.decode(encoded)
-        season, linear = self.smooth_components(encoded)
-        recurrent = self.head.quantiles(self.additive.weighted(decoded))
+        return self._in_components(encoded, *self.smooth_components(encoded), self._recurrent(encoded))
+
+    def smooth_forecast(self, batch: Batch, frame: Frame | None = None) -> Components:
+        """The components of the forecast without the recurrent one, which is 0: nothing is run over the steps."""
+        encoded = self.encode(batch, frame)
+        smooth = self.smooth_components(encoded)
+        return self._in_components(encoded, *smooth, self._no_recurrent(smooth[0]))
+
+    def with_and_without_recurrent(self, batch: Batch, frame: Frame | None = None) -> tuple[Components, Components]:
+        """`components` and `smooth_forecast`, of which what they share is computed once."""
+        encoded = self.encode(batch, frame)
+        smooth = self.smooth_components(encoded)
+        whole = self._in_components(encoded, *smooth, self._recurrent(encoded))
+        return whole, self._in_components(encoded, *smooth, self._no_recurrent(smooth[0]))
+
+    def _recurrent(self, encoded: Encoded) -> Tensor:
+        """(B, H, Q): the recurrent component in window scales."""
+        return self.head.quantiles(self.additive.weighted(self.decode(encoded)[0]))
+
+    def _no_recurrent(self, season: Tensor) -> Tensor:
+        return season.new_zeros(*season.shape, len(self.config.quantile_levels))
+
+    def _in_components(self, encoded: Encoded, season: Tensor, linear: Tensor, recurrent: Tensor) -> Components:
+        """Components in window scales, each (B, H) but the recurrent one (B, H, Q), in the units of the panel."""
         at = encoded.location
         whole = at[..., None] + encoded.scale[..., None] * ((season + linear)[..., None] + recurrent)
         forecast = self.scaler.in_units(whole, encoded.center, encoded.log_shift)

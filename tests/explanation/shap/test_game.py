@@ -82,3 +82,26 @@ def test_every_row_is_scaled_as_the_window_it_belongs_to(setting):
     forecaster, batch, _ = setting
     one = played(forecaster, batch, flatten(batch)[[2, 2]], torch.tensor([2, 2]))
     torch.testing.assert_close(one[0], played(forecaster, batch)[2])
+
+
+@pytest.mark.parametrize("level", ["follow", "hold"])
+def test_the_smooth_game_is_the_whole_one_without_its_recurrent_component(setting, level):
+    forecaster, batch, _ = setting
+    game = game_of(forecaster, batch, Question(level=level))
+    cells, of = flatten(batch), torch.arange(len(batch))
+    with torch.inference_mode():
+        whole, smooth, both = (each(cells, of) for each in (game, game.smooth, game.smooth_and_rest))
+    torch.testing.assert_close(smooth[..., :3], whole[..., :3])
+    torch.testing.assert_close(smooth[..., 3], torch.zeros_like(smooth[..., 3]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(both[..., :4], smooth)
+    torch.testing.assert_close(both[..., :4] + both[..., 4:], whole)
+
+
+def test_of_an_error_the_smooth_game_has_what_came_taken_off_once(setting):
+    forecaster, batch, _ = setting
+    game = game_of(forecaster, batch, Question(explain="error"))
+    cells, of = flatten(batch), torch.arange(len(batch))
+    with torch.inference_mode():
+        whole, both = game(cells, of), game.smooth_and_rest(cells, of)
+    torch.testing.assert_close(both[..., :4] + both[..., 4:], whole)
+    torch.testing.assert_close(both[..., 4], torch.zeros_like(both[..., 4]))

@@ -11,7 +11,7 @@ import torch
 
 from tests.processes import make_panel
 from tsx.explanation.explain import explain_forecaster
-from tsx.explanation.shap.game import rescaled_to
+from tsx.explanation.shap.game import flatten, game_of, rescaled_to
 from tsx.explanation.shap.references import ReferencePool
 from tsx.explanation.shap.units import from_link, slope, to_link, window_scale
 from tsx.model.forecaster import Forecaster
@@ -145,3 +145,15 @@ def test_windows_of_the_panel_keep_their_own_values_where_the_level_follows(sett
     inside = cutoffs >= 15
     expected = panel.values[np.maximum(rows, 0), 0] + panel.centers[series, 0][:, None]
     np.testing.assert_allclose(cells[inside], expected[inside], rtol=1e-4, atol=2e-3)
+
+
+def test_behind_a_logarithm_the_smooth_forecast_and_the_rest_are_the_forecast(setting):
+    forecaster, panel = setting
+    batch = forecaster.windows(panel).cut(np.array([0, 1, 2]), np.array([60, 80, 100]))
+    game = game_of(forecaster, batch, Question())
+    cells, of = flatten(batch), torch.arange(len(batch))
+    with torch.inference_mode():
+        whole, smooth, both = (each(cells, of) for each in (game, game.smooth, game.smooth_and_rest))
+    torch.testing.assert_close(both[..., :4] + both[..., 4:], whole)
+    torch.testing.assert_close(both[..., :4], smooth)
+    assert float((smooth.sum(-1) - whole.sum(-1)).abs().max()) > 0

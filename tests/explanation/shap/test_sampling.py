@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.explanation.games import Recurrent, brute_force, marginal, singles
+from tests.explanation.games import InTwoParts, Recurrent, brute_force, marginal, singles
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.pooling import _within_players, moderated_variance
@@ -58,6 +58,76 @@ def test_intervals_hold_as_often_as_they_say_where_the_tolerance_stops(setting, 
     assert tolerance == 0.4 or min(pairs) < max(pairs)  # every window has as many as it needs
     assert max(claimed) <= tolerance
     assert np.sqrt(np.mean(off)) < 1.1 * tolerance
+
+
+def bumps(size: float):
+    """Two outputs of a smooth game in which all players act together."""
+
+    def game(cells, of):
+        waves = torch.stack([torch.sin(cells.sum(1) / 3), torch.cos(cells[:, ::2].sum(1) / 2 - cells[:, 1])], -1)
+        return torch.stack([size * waves, size * cells.mean(1, keepdim=True).expand(-1, 2) * 2], -1)
+
+    return game
+
+
+def scaled(game, size: float):
+    return lambda cells, of: size * game(cells, of)
+
+
+@pytest.mark.parametrize(
+    ("smooth", "rest"),
+    [
+        (bumps(4.0), scaled(Recurrent(), 0.05)),
+        (bumps(1.0), scaled(Recurrent(), 0.3)),
+        (scaled(Recurrent(), 1.0), scaled(Recurrent(), -0.7)),
+    ],
+    ids=["the smooth part errs most", "both err", "one takes back what the other adds"],
+)
+def test_intervals_hold_where_pairs_are_played_in_the_smooth_game_alone(setting, smooth, rest):
+    windows, population = setting[1][:5], setting[2]
+    game, players = InTwoParts(smooth, rest), singles(8)
+    truth = [brute_force(marginal(game, x, population, players), 8) for x in windows]
+    inside, off = [], []
+    for seed in range(30):
+        for each, true in zip(run((game, windows, population), evals=10**5, tolerance=0.2, seed=seed), truth):
+            np.testing.assert_allclose(each.base + each.parts.sum(0), each.forecast, atol=1e-9)
+            inside.append(np.abs(each.values - true.sum(-1)) < 1.96 * each.errors)
+            off.append(np.square(each.values - true.sum(-1)).sum() / np.square(true.sum(-1)).sum())
+            assert each.converged
+    assert 0.92 < np.mean(inside) < 0.98
+    assert np.sqrt(np.mean(off)) < 1.1 * 0.2
+
+
+def test_the_network_is_asked_for_few_pairs_where_the_smooth_game_makes_the_errors(setting):
+    _, windows, population = setting
+    game = InTwoParts(bumps(4.0), scaled(Recurrent(), 0.05))
+    found = run((game, windows, population), evals=3000, tolerance=0.05)
+    assert game.asked["smooth"] > 5 * game.asked["whole"]
+    assert sum(each.evaluations for each in found) == game.asked["smooth"] + game.asked["whole"]
+
+
+def test_every_pair_is_one_of_the_whole_game_where_its_rest_makes_the_errors(setting):
+    game, windows, population = setting
+
+    def linear(cells, of):
+        return torch.stack([cells.sum(1, keepdim=True).expand(-1, 2) / 50] * 2, -1)
+
+    both = InTwoParts(linear, game)
+    for each in run((both, windows, population), evals=400):
+        assert each.pairs > 12
+    assert both.asked["smooth"] == 0
+
+
+def test_the_halves_of_a_sample_with_smooth_pairs_add_up_as_it_does(setting):
+    _, windows, population = setting
+    found = run((InTwoParts(bumps(4.0), scaled(Recurrent(), 0.05)), windows, population), evals=3000)
+    apart = []
+    for each in found:
+        for half in (*each.halves, each.values):
+            np.testing.assert_allclose(half.sum(0), (each.forecast - each.base).sum(-1), atol=1e-9)
+        squared = each.relative**2 * np.square(each.values).sum()
+        apart.append(np.square(each.halves[0] - each.halves[1]).sum() / squared)
+    assert 2.5 < np.mean(apart) < 6  # halves of a sample differ by four times its own squared error
 
 
 def test_one_window_alone_has_intervals_that_hold(setting, truth):

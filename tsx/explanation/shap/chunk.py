@@ -104,9 +104,9 @@ class Chunk:
             return torch.cat(list(parts)).double()
 
 
-def evaluate(game: Game, rows: Tensor, of: Tensor) -> Tensor:
-    """The game of any number of rows (n, M) of windows `of` (n), in equal passes of about `ROWS`, on the CPU."""
-    passes = max(1, round(len(rows) / ROWS))
+def evaluate(game: Game, rows: Tensor, of: Tensor, size: int = ROWS) -> Tensor:
+    """The game of any number of rows (n, M) of windows `of` (n), in equal passes of about `size`, on the CPU."""
+    passes = max(1, round(len(rows) / size))
     with torch.inference_mode():
         parts = zip(rows.tensor_split(passes), of.tensor_split(passes))
         return torch.cat([game(*part).cpu() for part in parts])

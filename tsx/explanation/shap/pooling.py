@@ -13,7 +13,7 @@ and empirical Bayes methods*, section 3), and Student's t with both degrees of f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ class Pooled:
 
 
 @dataclass(frozen=True, eq=False)
-class _Estimate:
+class Estimate:
     """parts (W, P, O, G), squared standard errors (W, P, O), their degrees of freedom (W); which windows (W, 1, 1) were
     `controlled` by lines of their own."""
 
@@ -116,14 +116,46 @@ class _Estimate:
     worth: Tensor
     controlled: Tensor | float = 0.0
 
+    def plus(self, other: Estimate, windows: Tensor, times: Tensor) -> Estimate:
+        """With an independent one of some of the windows, by their numbers (N), `times` (N) so much.
+
+        Degrees of freedom of the sum: Welch (1947), *The generalization of "Student's" problem*.
+        """
+        parts, squared, worth = self.parts.clone(), self.squared.clone(), self.worth.clone()
+        more = times[:, None, None].square() * other.squared
+        one, two = squared[windows].sum((1, 2)), more.sum((1, 2))
+        free = (one + two).square() / (one.square() / worth[windows] + two.square() / other.worth).clamp(min=1e-300)
+        worth[windows] = torch.where(one + two > 0, free, worth[windows])
+        parts[windows] += times[:, None, None, None] * other.parts
+        squared[windows] += more
+        return Estimate(parts, squared, worth)
+
+    def summing(self, gap: Tensor, scale: Tensor) -> Pooled:
+        """The values given that they sum to `gap` (W, O, G): what is missing goes to players by their variances.
+
+        Independent normal errors, of which the sum is known to be zero, have the covariance V - V V' / sum V. Smooth
+        parts and the rest are one from here on.
+        """
+        share = self.squared + 1e-20 * scale[:, None, None].square()
+        share = share / share.sum(1, keepdim=True)
+        parts = together(self.parts)
+        parts = parts + share[..., None] * (gap - parts.sum(1))[:, None]
+        squared = self.squared * (1 - share)
+        size = parts.sum(-1).square().sum((1, 2))
+        relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()
+        wider = torch.from_numpy(t_factor(self.worth.numpy()))
+        return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
+
 
 @dataclass(eq=False)
 class Moments:
     """Sums over the pairs of each window: all that is kept of them.
 
+    The G parts of estimates are the smooth ones and, as many, those of the rest of the game, which are weighted apart.
     count (W); d, dd, d4 (W, P): deviations, their squares and fourth powers; e, de (W, P, O, G): estimates, and times
-    the deviations; ee (W, P, O): squares of the estimates summed over their parts. Of K controls of a window's own,
-    whose mean over the references is 0, if there are any: z (W, K), zz (W, K, K), zd (W, K, P), ze (W, K, P, O, G).
+    the deviations; ee (W, P, O, 2, 2): products of what they sum to over the smooth parts, and over the others. Of K
+    controls of a window's own, whose mean over the references is 0, if there are any: z (W, K), zz (W, K, K), zd
+    (W, K, P), ze (W, K, P, O, G).
     """
 
     count: Tensor
@@ -146,7 +178,7 @@ class Moments:
         full = (players, *outputs)
         d, dd, d4 = (zeros(players) for _ in range(3))
         of_controls = (zeros(controls, *shape) for shape in ((), (controls,), (players,), full))
-        return cls(zeros(), d, dd, d4, zeros(*full), zeros(*full), zeros(*full[:-1]), *of_controls)
+        return cls(zeros(), d, dd, d4, zeros(*full), zeros(*full), zeros(*full[:-1], 2, 2), *of_controls)
 
     def add(self, of: Tensor, deviation: Tensor, estimates: Tensor, controls: Tensor) -> None:
         """Pairs of windows `of` (N): deviations (N, P) of their references, estimates (N, P, O, G), controls (N, K)."""
@@ -156,7 +188,8 @@ class Moments:
         self.d4.index_add_(0, of, deviation.pow(4))
         self.e.index_add_(0, of, estimates)
         self.de.index_add_(0, of, estimates * deviation[:, :, None, None])
-        self.ee.index_add_(0, of, estimates.sum(-1).square())
+        sums = by_game(estimates)
+        self.ee.index_add_(0, of, sums[..., None] * sums[..., None, :])
         if controls.shape[1]:
             self.z.index_add_(0, of, controls)
             self.zz.index_add_(0, of, controls[:, :, None] * controls[:, None])
@@ -167,13 +200,19 @@ class Moments:
         """Those of both one's pairs and the other's."""
         return Moments(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
-    def pooled(self, gap: Tensor, scale: Tensor, near: Tensor) -> Pooled:
-        """Values that sum to `gap` (W, O, G), forecast less base; `scale` (W) makes windows comparable.
+    def of(self, windows: Tensor) -> Moments:
+        """Those of some of the windows, by their numbers."""
+        return Moments(*(getattr(self, each.name)[windows] for each in fields(self)))
 
-        Every window has two pairs at least. `near` (P, P): how much players resemble each other.
+    def estimate(self, weight: Tensor, scale: Tensor, near: Tensor) -> Estimate:
+        """The values of the smooth parts and of the rest, times their `weight` (W, 2), by pooled lines.
+
+        Every window has two pairs at least. `scale` (W) makes windows comparable; `near` (P, P): how much players
+        resemble each other.
         """
         n = self.count[:, None]
         unit = scale[:, None, None, None]
+        of_part = weight.repeat_interleave(self.e.shape[-1] // 2, 1)[:, None, None]
         own = self.d / n
         dd = (self.dd - n * own.square()).clamp(min=0)
         mean = self.e / n[..., None, None]
@@ -184,12 +223,13 @@ class Moments:
         mixed = _borrowed(several, near, SLOPE)
         known = (mixed @ dd.sum(0) + RIDGE * self.dd.sum(0)).clamp(min=1e-300)  # (P)
         slope = torch.einsum("pq,qog->pog", mixed, de.sum(0)) / known[:, None, None]
-        parts = mean - own[..., None, None] * slope * unit
+        parts = of_part * (mean - own[..., None, None] * slope * unit)
         # what is left around the pooled lines, in units of the windows
-        line, unit = slope.sum(-1), unit[..., 0]
-        ee = (self.ee - n[..., None] * mean.sum(-1).square()) / unit.square()
-        left = (ee - 2 * line * de.sum(-1) + line.square() * dd[..., None]).clamp(min=0)
-        left = torch.where(left > 1e-12 * self.ee / unit.square(), left, 0.0)  # rounding
+        line, unit = (of_part * slope).sum(-1), unit[..., 0]
+        squares = torch.einsum("wpoij,wi,wj->wpo", self.ee, weight, weight)
+        ee = (squares - n[..., None] * (of_part * mean).sum(-1).square()) / unit.square()
+        left = (ee - 2 * line * (of_part * de).sum(-1) + line.square() * dd[..., None]).clamp(min=0)
+        left = torch.where(left > 1e-12 * squares / unit.square(), left, 0.0)  # rounding
         total = float((self.count - 1).sum())
         freedom = (self.count - 1) * (1 - 1 / max(total, 2.0))  # the windows share the cost of one slope
         lost = several / (several - 1).clamp(min=1)  # a slope of few deviations fits them too well
@@ -199,13 +239,13 @@ class Moments:
         around = shared * (mixed.square() @ self.d4.sum(0) / known.square().clamp(min=1e-300))[:, None]
         around = around * own[..., None].square()
         squared = unit.square() * (variance / n[..., None] + around)
-        if self.z.shape[1]:
-            plain = _Estimate(parts, squared, worth)
-            one = self._controlled(plain, slope, left, scale)
-            parts, squared, worth = one.parts, one.squared + unit.square() * around * one.controlled, one.worth
-        return _summing(parts, squared, worth, gap, scale)
+        plain = Estimate(parts, squared, worth)
+        if not self.z.shape[1]:
+            return plain
+        one = self._controlled(plain, of_part, slope, left, scale)
+        return replace(one, squared=one.squared + unit.square() * around * one.controlled)
 
-    def _controlled(self, plain: _Estimate, slope: Tensor, left: Tensor, scale: Tensor) -> _Estimate:
+    def _controlled(self, plain: Estimate, of_part: Tensor, slope: Tensor, left: Tensor, scale: Tensor) -> Estimate:
         """The estimate with what a line on the window's own controls takes out; `plain` where that is not much.
 
         `slope` (P, O, G) and `left` (W, P, O), the squares left around the pooled lines, are in units of `scale` (W).
@@ -222,7 +262,7 @@ class Moments:
         # deviations are in units of their own spread: with less than that no reference deviates
         size = around.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp(min=1e-6)
         inverse = torch.linalg.inv(around + RIDGE * size * torch.eye(controls, dtype=around.dtype))
-        with_controls = self.ze - (unit * slope)[:, None] * self.zd[..., None, None]
+        with_controls = of_part[:, None] * (self.ze - (unit * slope)[:, None] * self.zd[..., None, None])
         with_controls = with_controls - (count * mean)[:, :, None, None, None] * plain.parts[:, None]
         line = torch.einsum("wkl,wlpog->wkpog", inverse, with_controls)
         parts = plain.parts - torch.einsum("wk,wkpog->wpog", mean, line)
@@ -239,7 +279,7 @@ class Moments:
         if float(squared[usable].sum()) > WORTH_A_LINE * float(plain.squared[usable].sum()):
             return plain
         chosen = usable[:, None, None]
-        return _Estimate(
+        return Estimate(
             torch.where(chosen[..., None], parts, plain.parts),
             torch.where(chosen, squared, plain.squared),
             worth,
@@ -247,19 +287,16 @@ class Moments:
         )
 
 
-def _summing(parts: Tensor, squared: Tensor, freedom: Tensor, gap: Tensor, scale: Tensor) -> Pooled:
-    """The values given that they sum to `gap`: what is missing goes to players in proportion to their variances.
+def together(parts: Tensor) -> Tensor:
+    """(..., G): smooth parts and those of the rest (..., 2 G), added up."""
+    found: Tensor = parts.unflatten(-1, (2, -1)).sum(-2)
+    return found
 
-    Independent normal errors, of which the sum is known to be zero, have the covariance V - V V' / sum V.
-    """
-    share = squared + 1e-20 * scale[:, None, None].square()
-    share = share / share.sum(1, keepdim=True)
-    parts = parts + share[..., None] * (gap - parts.sum(1))[:, None]
-    squared = squared * (1 - share)
-    size = parts.sum(-1).square().sum((1, 2))
-    relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()
-    wider = torch.from_numpy(t_factor(freedom.numpy()))
-    return Pooled(parts, wider[:, None, None] * squared.sqrt(), relative)
+
+def by_game(parts: Tensor) -> Tensor:
+    """(..., 2): what the smooth parts sum to, and what those of the rest do, of both (..., 2 G)."""
+    found: Tensor = parts.unflatten(-1, (2, -1)).sum(-1)
+    return found
 
 
 def t_factor(freedom: np.ndarray | float) -> np.ndarray:

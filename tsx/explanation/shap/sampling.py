@@ -5,12 +5,17 @@ others take those of r. Along one permutation of the players, joining one by one
 f(x) - f(r) (Castro, Gómez & Tejada 2009). The complements of these coalitions are the same permutation read backwards:
 an antithetic pair (Mitchell, Cooper, Frank & Holmes 2022). Every pair has a reference of its own, so that pairs are
 independent estimates of the same values. What is made of the pairs is in `pooling.py`.
+
+Often most of the sampling errors come from a forecast's smooth components, which cost a fraction of a pass of the
+network. So after the first pairs a window may play more of them in the smooth game alone: a control variate whose mean
+is estimated (two-level Monte Carlo: Giles 2015, *Multilevel Monte Carlo methods*, Acta Numerica 24, section 1.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,11 +23,14 @@ from torch import Tensor
 
 from tsx.explanation.shap.chunk import ROWS, Chunk, evaluate
 from tsx.explanation.shap.conditional import along_order
+from tsx.explanation.shap.game import ForecastGame, Game
 from tsx.explanation.shap.players import NOBODY, Players
-from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity
+from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity, together
 from tsx.panel.sampling import evenly_spaced
 from tsx.runtime.executor import side_by_side
 
+SMOOTH_ROWS = 4 * ROWS
+"""Mixed windows in one pass of the smooth game, which needs less room for each."""
 JOB_PASSES = 4
 """Passes of the network whose pairs are one job: many of their coalitions may not need to be evaluated."""
 EVALUATED = 256
@@ -31,6 +39,8 @@ FEWEST_PAIRS = 4
 """Pairs of a window below which 95 % intervals hold in less than 93 % of cases, whatever the other windows say."""
 CONTROLS = 2
 """Players, those that vary most, whose cells of the reference control the estimates of all others in a window."""
+SMOOTH_COST = 0.25
+"""What a pair of the smooth game alone costs, beside one of the whole game, where it is decided which are played."""
 SHARED_FREEDOM = 16
 """Degrees of freedom that the pairs of all windows together leave at least: a single window plays more of them."""
 
@@ -69,12 +79,12 @@ def estimate(
     sampler = PairSampler(chunk, random)
     count, cost = len(chunk.cells), max(2 * len(chunk.players) - 1, 1)
     fewest = fewest or max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
-    wanted = np.full(count, fewest)
-    sampler.play(wanted)
+    wanted = np.full(count, fewest), np.zeros(count, dtype=np.int64)
+    sampler.play(*wanted)
     if bool((sampler.pooled().relative > tolerance).any()):
         sampler.control()
     while True:
-        sampler.play(wanted)
+        sampler.play(*wanted)
         pooled = sampler.pooled()
         relative, played = pooled.relative.numpy(), sampler.pairs
         most = played + np.maximum(max_evals - sampler.spent, 0) // cost
@@ -83,14 +93,37 @@ def estimate(
             halves = sampler.halves()
             return [sampler.result(w, pooled, halves, tolerance) for w in range(count)]
         # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
-        needed = np.ceil(played * np.minimum((relative / tolerance) ** 2, 2.0)).astype(int)
-        wanted = np.where(missing, np.minimum(np.maximum(needed, played + 1), most), played)
+        times = np.where(missing, np.minimum((relative / tolerance) ** 2, 2.0), 1.0)
+        wanted = sampler.wanted(times, np.where(missing, most, played), max(fewest, FEWEST_PAIRS))
+
+
+@dataclass(eq=False)
+class _Stage:
+    """Pairs of one game of the sampler: of the whole one, or of its smooth part alone.
+
+    game            cells to the smooth parts and those of the rest (n, O, 2 G)
+    forecast, base  (W, O, 2 G) of the windows and of their references
+    rows            in one pass of the network, about
+    of_half         the sums over every second pair of each window, and over the others
+    """
+
+    game: Game
+    forecast: Tensor
+    base: Tensor
+    rows: int
+    of_half: Sequence[Moments] = ()
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """(W)"""
+        one, other = self.of_half
+        return (one.count + other.count).numpy().astype(int)
 
 
 @dataclass(frozen=True, eq=False)
 class _Played:
     """What N pairs say: their references' deviations (N, P), how far the references' own forecasts lie from the base
-    value in units of its windows' `scale` (N), and estimates (N, P, O, G)."""
+    value in units of its windows' `scale` (N), and estimates (N, P, O, 2 G) of the smooth game and of the rest."""
 
     deviation: Tensor
     reference: Tensor
@@ -101,7 +134,7 @@ class PairSampler:
     """Antithetic pairs of the windows of a chunk, and what they add up to so far."""
 
     def __init__(self, chunk: Chunk, random: np.random.Generator) -> None:
-        self.game, self.windows, self.players = chunk.game, chunk.cells, chunk.players
+        self.windows, self.players = chunk.cells, chunk.players
         windows, players = chunk.cells, chunk.players
         self.count = len(windows)
         self.of_cell = torch.from_numpy(players.of_cell).to(windows.device)
@@ -116,15 +149,22 @@ class PairSampler:
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
         self.spent = 1 + np.bincount(torch.cat(alone).cpu(), minlength=self.count)
-        values = chunk.values(rows, of)
-        self.forecast = values[: self.count]
+        whole = (
+            chunk.game.smooth_and_rest if isinstance(chunk.game, ForecastGame) else partial(_all_is_rest, chunk.game)
+        )
+        values = replace(chunk, game=whole).values(rows, of)
+        forecast = values[: self.count]
         population = values[self.count :].split([len(each) for each in evaluated])
         self.surrogate = Surrogate.of(lent, evaluated, population, self.of_cell, len(players), self.count)
-        self.base = self.surrogate.base
+        self.whole = _Stage(whole, forecast, self.surrogate.base, ROWS)
+        self.smooth: _Stage | None = None
+        if isinstance(chunk.game, ForecastGame):
+            game = partial(_rest_is_nothing, chunk.game.smooth)
+            self.smooth = _Stage(game, _without_rest(forecast), _without_rest(self.surrogate.base), SMOOTH_ROWS)
         self.near = player_similarity(players.feature, players.lag)
         self.controls: Tensor | None = None
         self.first: list[tuple[Tensor, Tensor, _Played]] = []
-        self.of_half = self._moments(0)
+        self._forget(0)
 
     def _references(self, chunk: Chunk) -> list[Tensor]:
         """(R, M) of every window; the first's alone where they are the same for all, to be evaluated and fitted once.
@@ -134,8 +174,15 @@ class PairSampler:
         of_windows = zip(self.windows, chunk.maskers[:1] if chunk.alike else chunk.maskers)
         return [torch.where(self.nobody, x, each.population) for x, each in of_windows]
 
-    def _moments(self, controls: int) -> list[Moments]:
-        return [Moments.none(self.count, len(self.players), self.forecast.shape[1:], controls) for _ in range(2)]
+    def _forget(self, controls: int) -> None:
+        """No pairs yet."""
+        for stage in self._stages:
+            size = (self.count, len(self.players), stage.forecast.shape[1:], controls)
+            stage.of_half = [Moments.none(*size) for _ in range(2)]
+
+    @property
+    def _stages(self) -> list[_Stage]:
+        return [self.whole] if self.smooth is None else [self.whole, self.smooth]
 
     def control(self) -> None:
         """From now on, lines of every window's own on its reference's forecast and strongest cells, as `pooling` says.
@@ -148,32 +195,36 @@ class PairSampler:
         unit = self.surrogate.scale[torch.cat([of for of, _, _ in first])]
         strength = (varied / unit[:, None, None]).square().sum((0, 2))
         self.controls = strength.argsort(descending=True, stable=True)[:CONTROLS]
-        self.of_half = self._moments(len(self.controls) + 1)
+        self._forget(len(self.controls) + 1)
         for of, half, played in first:
-            self._add(of, half, played)
+            self._add(self.whole, of, half, played)
         self.first = []
 
-    def _add(self, of: Tensor, half: Tensor, played: _Played) -> None:
+    def _add(self, stage: _Stage, of: Tensor, half: Tensor, played: _Played) -> None:
         """The pairs of windows `of` (N), each in one of the halves (N) of the sample."""
         controls = played.deviation[:, :0]
         if self.controls is not None:
             controls = torch.cat([played.deviation[:, self.controls], played.reference[:, None]], 1)
-        for which, moments in enumerate(self.of_half):
+        for which, moments in enumerate(stage.of_half):
             own = half == which
             moments.add(of[own], played.deviation[own], played.estimates[own], controls[own])
 
     @property
     def pairs(self) -> np.ndarray:
-        one, other = self.of_half
-        return (one.count + other.count).numpy().astype(int)
+        """(W) of every window, in the whole game or in the smooth one alone."""
+        return np.asarray(sum(stage.pairs for stage in self._stages))
 
-    def play(self, wanted: np.ndarray) -> None:
-        """Play antithetic pairs until every window has as many as `wanted` (W)."""
-        new = np.maximum(wanted - self.pairs, 0)
+    def play(self, whole: np.ndarray, smooth: np.ndarray) -> None:
+        """Play antithetic pairs until every window has so many of the whole game (W), and of the smooth one (W)."""
+        for stage, wanted in zip(self._stages, (whole, smooth)):
+            self._play(stage, np.maximum(wanted - stage.pairs, 0))
+
+    def _play(self, stage: _Stage, new: np.ndarray) -> None:
+        """As many `new` pairs (W)."""
         more = [(w, int(count)) for w, count in enumerate(new) if count > 0]
         drawn = [(self.draw(w, count), orders(self.players, count, self.randoms[w])) for w, count in more]
-        size = max(1, JOB_PASSES * ROWS // max(2 * len(self.players) - 1, 1))
-        first = self.pairs
+        size = max(1, JOB_PASSES * stage.rows // max(2 * len(self.players) - 1, 1))
+        first = stage.pairs
         number = [np.arange(first[w], first[w] + count) for w, count in more]  # of every pair among its window's
 
         def jobs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -184,12 +235,43 @@ class PairSampler:
         if drawn:
             half = torch.from_numpy(np.concatenate(number) % 2)
             with side_by_side(self.windows.device.type) as each:
-                played = each(lambda job: self._pairs(*job), jobs())
+                played = each(lambda job: self._pairs(stage, *job), jobs())
                 for (of, spent, pairs), halves in zip(played, half.split(size)):
                     np.add.at(self.spent, of.numpy(), spent)
-                    self._add(of, halves, pairs)
-                    if not first.any():
+                    self._add(stage, of, halves, pairs)
+                    if stage is self.whole and not first.any():
                         self.first.append((of, halves, pairs))
+
+    def wanted(self, times: np.ndarray, most: np.ndarray, fewest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs (W) of the whole game, and of the smooth one alone, that would make squared errors so many `times` (W)
+        smaller, at most so many in all (W), and `fewest` of the smooth one if any.
+
+        Squared errors are A / whole + B / all: A of what the whole game has beside the smooth one, B of the latter and
+        of what both have in common. Least is spent where all / whole is the root of B / A times what the rest of a
+        pair costs, in units of its smooth part (Giles 2015, equation 1.3).
+        """
+        whole, played = self.whole.pairs, self.pairs
+        if self.smooth is None:
+            return self._at_least_one_more(np.ceil(played * times), most), np.zeros(self.count, dtype=np.int64)
+        rest = self._squares(0.0) * whole
+        smooth = np.maximum(self._squares(1.0) * whole - rest, 0.0)
+        ratio = np.sqrt(np.maximum((1 / SMOOTH_COST - 1) * smooth / np.maximum(rest, 1e-9 * smooth + 1e-300), 1.0))
+        now = rest * (played / whole) + smooth
+        factor = np.where(now > 0, (rest * ratio + smooth) / np.maximum(now, 1e-300), 1.0)
+        pairs = self._at_least_one_more(np.ceil(played * times * factor), most)
+        whole = np.clip(np.ceil(pairs / ratio).astype(np.int64), whole, pairs - self.smooth.pairs)
+        few = pairs - whole < fewest  # then none was played before
+        return np.where(few, pairs, whole), np.where(few, 0, pairs - whole)
+
+    def _at_least_one_more(self, pairs: np.ndarray, most: np.ndarray) -> np.ndarray:
+        return np.minimum(np.maximum(pairs.astype(np.int64), self.pairs + 1), most)
+
+    def _squares(self, smooth: float) -> np.ndarray:
+        """(W) summed squared errors by the whole game's pairs alone, with so much of its smooth part in it."""
+        weight = torch.tensor([smooth, 1.0], dtype=torch.float64).expand(self.count, 2)
+        one, other = self.whole.of_half
+        found = (one + other).estimate(weight, self.surrogate.scale, self.near)
+        return np.asarray(found.squared.sum((1, 2)))
 
     def draw(self, w: int, count: int) -> Tensor:
         """(count, M) references at random, with replacement.
@@ -200,16 +282,30 @@ class PairSampler:
         return self.references[w][torch.from_numpy(drawn).to(self.windows.device)]
 
     def pooled(self) -> Pooled:
-        return self._pooled(self.of_half[0] + self.of_half[1])
+        return self._pooled(*(one + other for one, other in (stage.of_half for stage in self._stages)))
 
     def halves(self) -> Tensor | None:
         """(2, W, P, O) the values by every second pair and by the others; None where one of them has too few."""
-        if min(int(half.count.min()) for half in self.of_half) < 2:
+        if min(int(half.count.min()) for half in self.whole.of_half) < 2:
             return None
-        return torch.stack([self._pooled(half).parts.sum(-1) for half in self.of_half])
+        each = zip(*(stage.of_half for stage in self._stages))
+        return torch.stack([self._pooled(*half).parts.sum(-1) for half in each])
 
-    def _pooled(self, moments: Moments) -> Pooled:
-        return moments.pooled(self.forecast - self.base, self.surrogate.scale, self.near)
+    def _pooled(self, whole: Moments, smooth: Moments | None = None) -> Pooled:
+        """What pairs of the whole game say, and other ones of the smooth game alone.
+
+        The smooth parts are a mean over all pairs, to which each of both adds what it is of all.
+        """
+        more = torch.zeros_like(whole.count) if smooth is None else smooth.count
+        share = whole.count / (whole.count + more)
+        scale = self.surrogate.scale
+        found = whole.estimate(torch.stack([share, torch.ones_like(share)], 1), scale, self.near)
+        some = more.nonzero()[:, 0]
+        if smooth is not None and len(some):
+            all_of_it = torch.ones(len(some), 2, dtype=torch.float64)
+            alone = smooth.of(some).estimate(all_of_it, scale[some], self.near)
+            found = found.plus(alone, some, 1 - share[some])
+        return found.summing(together(self.whole.forecast - self.whole.base), scale)
 
     def result(self, w: int, pooled: Pooled, halves: Tensor | None, tolerance: float) -> ShapValues:
         parts, relative = pooled.parts[w], float(pooled.relative[w])
@@ -217,8 +313,8 @@ class PairSampler:
             values=parts.sum(-1).numpy(),
             errors=pooled.errors[w].numpy(),
             parts=parts.numpy(),
-            base=self.base[w].numpy(),
-            forecast=self.forecast[w].numpy(),
+            base=together(self.whole.base[w]).numpy(),
+            forecast=together(self.whole.forecast[w]).numpy(),
             evaluations=int(self.spent[w]),
             pairs=int(self.pairs[w]),
             relative=relative,
@@ -226,7 +322,9 @@ class PairSampler:
             halves=None if halves is None else halves[:, w].numpy(),
         )
 
-    def _pairs(self, of: Tensor, references: Tensor, order: Tensor) -> tuple[Tensor, np.ndarray, _Played]:
+    def _pairs(
+        self, stage: _Stage, of: Tensor, references: Tensor, order: Tensor
+    ) -> tuple[Tensor, np.ndarray, _Played]:
         """Of N antithetic pairs: window and evaluations (N), and what they say."""
         players = order.shape[1]
         with torch.inference_mode():
@@ -236,15 +334,15 @@ class PairSampler:
             before, after = rows[:, :-1], rows[:, 1:]
             new = ~((before == after) | (torch.isnan(before) & torch.isnan(after))).all(-1)
             new = torch.cat([new.new_ones(len(new), 1), new], 1)
-            played = evaluate(self.game, rows[new], own[:, None].expand_as(new)[new])
+            played = evaluate(stage.game, rows[new], own[:, None].expand_as(new)[new], stage.rows)
             values = played[(new.flatten().cumsum(0) - 1).cpu()].unflatten(0, new.shape)
             values = values.double()
-            empty, full = values[:, :1], self.forecast[of][:, None]
+            empty, full = values[:, :1], stage.forecast[of][:, None]
             forward = torch.cat([empty, values[:, 1:players], full], 1).diff(dim=1)
             backward = torch.cat([full, values[:, players:], empty], 1).diff(dim=1)
             estimates = torch.empty_like(forward)
             estimates.scatter_(1, order[:, :, None, None].expand_as(forward), (forward - backward) / 2)
-            apart = (empty[:, 0] - self.base[of]).sum(-1).mean(1) / self.surrogate.scale[of]
+            apart = (empty[:, 0] - stage.base[of]).sum(-1).mean(1) / self.surrogate.scale[of]
             found = _Played(self.surrogate.deviation(references, own).cpu(), apart, estimates)
             return of, new.sum(1).cpu().numpy(), found
 
@@ -259,6 +357,24 @@ class PairSampler:
         present = rank[:, None] < torch.arange(1, players, device=device)[:, None]
         x, r = self.windows[of.to(device)][:, None], references[:, None]
         return torch.cat([torch.where(present, x, r), torch.where(present & ~self.nobody, r, x)], 1)
+
+
+def _all_is_rest(game: Game, cells: Tensor, of: Tensor) -> Tensor:
+    """(n, O, 2 G) of a game without a smooth part."""
+    whole = game(cells, of)
+    return torch.cat([torch.zeros_like(whole), whole], -1)
+
+
+def _rest_is_nothing(game: Game, cells: Tensor, of: Tensor) -> Tensor:
+    """(n, O, 2 G) of the smooth game alone."""
+    smooth = game(cells, of)
+    return torch.cat([smooth, torch.zeros_like(smooth)], -1)
+
+
+def _without_rest(values: Tensor) -> Tensor:
+    """(..., 2 G): the smooth parts, and zeros."""
+    smooth, rest = values.chunk(2, -1)
+    return torch.cat([smooth, torch.zeros_like(rest)], -1)
 
 
 def of_base_value(references: Tensor) -> Tensor:
