@@ -44,6 +44,7 @@ def run(task: LabelledSet, data: Path, seed: int, settings: dict[str, Any], *, v
         said.append(np.log(p.clip(min=1e-12)))
         truth.append(frame["truth"].replace_strict({name: k for k, name in enumerate(classes)}).to_numpy())
         by_part.append({name: score(name, said[-1], truth[-1]) for name in task.metrics})
+        assert fitted.evaluation is not None
         verdicts.append(fitted.evaluation.verdict.sentence)
     pooled = {name: score(name, np.concatenate(said), np.concatenate(truth)) for name in METRICS}
     # Ranks are compared within a fold: each has a model of its own.

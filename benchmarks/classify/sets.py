@@ -92,6 +92,15 @@ SETS = {
     "gunpoint": archive("gunpoint", "1.0 (several)", 0.993, 1.0),
     "italypowerdemand": archive("italypowerdemand", "HIVE-COTE 2 .970", 0.962, 0.972),
     "osuleaf": archive("osuleaf", "LSTM-FCN .983, InceptionTime .921", 0.93, 0.98),
+    "reviews": LabelledSet(
+        "sentiment",
+        "review",
+        given("reviews", "review"),
+        ("accuracy",),
+        "TF-IDF and logistic regression .769",
+        {"accuracy": 0.775},
+        {"accuracy": 0.81},
+    ),
     "icu": LabelledSet(
         "died",
         "stay",

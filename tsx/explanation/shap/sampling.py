@@ -264,7 +264,7 @@ class PairSampler:
         return np.where(few, pairs, whole), np.where(few, 0, pairs - whole)
 
     def _at_least_one_more(self, pairs: np.ndarray, most: np.ndarray) -> np.ndarray:
-        return np.minimum(np.maximum(pairs.astype(np.int64), self.pairs + 1), most)
+        return np.asarray(np.minimum(np.maximum(pairs.astype(np.int64), self.pairs + 1), most))
 
     def _squares(self, smooth: float) -> np.ndarray:
         """(W) summed squared errors by the whole game's pairs alone, with so much of its smooth part in it."""
