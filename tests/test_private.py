@@ -100,7 +100,7 @@ def made(child: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[bool,
 
 
 def content_of(name: str, content: bytes) -> str:
-    """What a file says, tables in full; numbers of tensors as they would be printed."""
+    """What a file says, tables in full; numbers of tensors to three decimals, whose further digits say anything."""
     if name.endswith(".parquet"):
         return pl.read_parquet(content).write_csv()
     if name.endswith(".safetensors"):
@@ -112,7 +112,7 @@ def content_of(name: str, content: bytes) -> str:
             for entry in header.values()
             if isinstance(entry, dict) and entry.get("dtype") in types
         ]
-        return "\n".join([*header, *(f"{value!r}" for value in np.concatenate(numbers).tolist())])
+        return "\n".join([*header, *(f"{value:.3f}" for value in np.concatenate(numbers).tolist())])
     return content.decode("utf-8", errors="replace")
 
 

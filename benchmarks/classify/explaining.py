@@ -145,7 +145,8 @@ def main() -> None:
         size = error(values_of(task, few, 0), truth)
         print(
             f"tsx: {seconds:.3f} CPU s a stay over {len(task.series):,} stays ({evaluations:,.0f} evaluations, "
-            f"{len(task.players)} players), error {size:.3f}"
+            f"{len(task.players)} players), error {size:.3f}",
+            flush=True,
         )
         costs = []
         for count in REFERENCES:

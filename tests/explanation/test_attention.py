@@ -39,13 +39,13 @@ def test_the_variable_that_drives_the_target_gets_the_largest_weight_and_contrib
         moves[2:] += np.abs(x[:-2, 1]) - 0.8  # no line through the covariate says anything
         series.append(np.column_stack([moves.cumsum(), x]))
     panel = make_panel(series, past=("a", "b", "c"))
-    settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", hidden_size=16, max_steps=150, seed=0)
+    settings = Settings(horizon=2, context_length=8, season=1, cell="imv-lstm", max_steps=200, seed=0)
     forecaster = fit_forecaster(panel, settings)
     batch = forecaster.windows(panel).cut(np.repeat(np.arange(4), 40), np.tile(np.arange(300, 380, 2), 4))
     tables = variable_tables(forecaster.network, batch)
     found = {row["feature"]: row for row in tables["variables"].iter_rows(named=True)}
     assert list(found) == ["y", "a", "b", "c"]
-    assert found["b"]["weight"] > 0.4
+    assert found["b"]["weight"] > 0.5
     assert found["b"]["contribution"] > 0.5
     assert max(found[name]["contribution"] for name in "ac") < 0.1
 
