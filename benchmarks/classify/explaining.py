@@ -29,6 +29,7 @@ import torch
 
 import tsx
 from benchmarks.classify.sets import FOLDS
+from benchmarks.explaining import LONG_PAIRS, REFERENCES, Captured, error
 from benchmarks.results import commit
 from benchmarks.timing import describe_machine
 from tsx.explanation.classes.run import ClassTask, explain_series
@@ -39,8 +40,6 @@ from tsx.progress import SILENT
 
 STEPS = 300
 """Of the fit: what is explained need not be good."""
-LONG_PAIRS = 400
-REFERENCES = (10, 30, 100, 200)
 STATICS = ("age", "male", "height", "icu_type")
 
 
@@ -51,10 +50,6 @@ def hourly(data: Path) -> pl.DataFrame:
     constant = [*STATICS, "died"]
     measured = pl.exclude("minute", *constant).mean()
     return table.group_by("stay", hour).agg(measured, pl.col(*constant).first()).sort("stay", "hour")
-
-
-class Captured(Exception):
-    """Raised where SHAP values would be worked out."""
 
 
 def opened(data: Path, folder: Path, series: int) -> ClassTask:
@@ -123,10 +118,6 @@ def peer(task: ClassTask, chunk: Chunk, count: int) -> tuple[float, np.ndarray]:
         number = np.zeros((1, players))
         values.append(explainer(number, max_evals=2 * players + 1, silent=True).values[0])
     return (process_time() - began) / len(values), np.stack(values)
-
-
-def error(values: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.sqrt(np.square(values - truth).sum() / np.square(truth).sum()))
 
 
 def main() -> None:

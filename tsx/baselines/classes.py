@@ -167,10 +167,10 @@ def trees_of(model: Any, classes: int) -> Trees:
         count, split = len(nodes), nodes["is_leaf"] == 0
         for name, (field, _) in NODES.items():
             arrays[name][row, :count] = nodes[field]
-        # a split of the missing from all others has an infinite threshold, which a model cannot store
-        arrays["threshold"][row] = arrays["threshold"][row].clip(max=np.finfo(np.float64).max)
         left[row, :count][split] = nodes["left"][split]
         right[row, :count][split] = nodes["right"][split]
+    # a split of the missing from all others has an infinite threshold, which a model cannot store
+    arrays["threshold"] = arrays["threshold"].clip(max=np.finfo(np.float64).max)
     start = np.full(classes, np.log(LEAST))
     start[there] = 0.0
     start[of_class] = model._baseline_prediction.ravel()
