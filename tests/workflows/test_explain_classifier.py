@@ -119,6 +119,7 @@ def test_everything_is_written_and_every_report_shows_the_same(
     page, text = ((tmp_path / "why" / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
     for words in (
         "Why series are given this state",
+        "one of 2 classes for 30 series",
         "Which stretch of time decided",
         "Maps of single series",
         result.findings[1][:40],

@@ -76,7 +76,7 @@ def _findings(explanation: ClassExplanation) -> Section:
 
 def answers(explanation: ClassExplanation) -> tuple[Tile, ...]:
     """What series were given, how often that was right on series held out, and whether to act on it."""
-    series, classes = explanation.method["series"], len(explanation.classes)
+    series, classes = explanation.method["series"], len(explanation.config.classes)
     given = Tile(
         "What was said", explanation.label, f"one of {count(classes, 'class', 'classes')} for {count(series, 'series')}"
     )
