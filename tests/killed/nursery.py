@@ -11,6 +11,7 @@ answer is `endings`, the status and the output of every command.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -68,6 +69,7 @@ def child(task: dict[str, Any], output: int, counted: int) -> None:
     try:
         with injected(faults):
             status = tsx.cli.main.main(task["words"])
+            atexit._run_exitfuncs()
     finally:
         os.pwrite(counted, str(faults.count).encode(), 0)
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import typer
@@ -48,20 +49,27 @@ def explain(console: Console, arguments: Arguments) -> None:
     from tsx import api
     from tsx.cli.in_parts import ran_in_parts
     from tsx.report.tables import check_folder
-    from tsx.workflows.gates import failed_gate
 
     if ran_in_parts(console, arguments, api.explain):
         return
     check_programs(kinds)
     check_folder(out, kinds)
     checkpoint = checkpoint_of(EXPLAIN, out)
-    explanation = api.explain(
+    explained = api.explain(
         arguments.source, **arguments.keywords, scratch=out, checkpoint=checkpoint, progress=console.progress
     )
+    with closing(explained) as explanation:
+        _write_and_say(console, arguments, explanation, kinds)
+
+
+def _write_and_say(console: Console, arguments: Arguments, explanation: Explained, kinds: tuple[str, ...]) -> None:
+    """Raises TsxError of a gate that failed, once all is written and said."""
+    from tsx.report.tables import write_explanation
+    from tsx.workflows.gates import failed_gate
+
+    out = arguments["out"]
     console.close()
     console.tell(explanation.noticed)
-    from tsx.report.tables import write_explanation
-
     paths = write_explanation(explanation, out, tuple(kind for kind in kinds if kind != "terminal"))
     failed = failed_gate(arguments.values, checked_of(explanation))
     if console.json:

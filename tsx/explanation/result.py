@@ -206,6 +206,11 @@ class Explained(Shown):
         """
         return write_folder(self, out, (report,) if isinstance(report, str) else report)
 
+    def close(self) -> None:
+        """Remove the file that `importance` reads now, and not when the object goes. Nothing reads it any more then."""
+        if self._folder is not None:
+            self._folder.remove()
+
     @property
     def lag_importance(self) -> pl.DataFrame:
         """`importance` in memory."""

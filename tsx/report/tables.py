@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, cast
@@ -18,6 +18,7 @@ from tsx.explanation.interaction_graph import interaction_graph
 from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
 from tsx.explanation.result import Explained, Explanation
 from tsx.io.atomic import atomic_write, not_writable
+from tsx.runtime.signals import uninterrupted
 from tsx.spec.verbs import REPORTS
 from tsx.wording import json_value
 
@@ -52,18 +53,21 @@ def write_explanation(explanation: Explained, directory: str | Path, kinds: tupl
     except OSError as error:
         raise not_writable(folder, error) from None
     hashes: dict[str, str] = {}
-    with ExitStack() as moves:  # what is entered first is moved last
-        index = moves.enter_context(atomic_write(folder / INDEX))
-        moves.enter_context(_earlier_removed(folder, hashes))
+    with ExitStack() as staged:  # what is entered first is moved last
+        index = staged.enter_context(atomic_write(folder / INDEX))
+        staged.enter_context(_earlier_removed(folder, hashes))
         for name, write in _files(explanation, reports, kinds):
-            file = Hashed(moves.enter_context(atomic_write(folder / name)))
+            file = Hashed(staged.enter_context(atomic_write(folder / name)))
             write(cast(IO[bytes], file))
             hashes[name] = file.hash.hexdigest()
         index.write(_bytes(to_json({**explanation.summary(), "hashes": dict(sorted(hashes.items()))})))
         _check_own(folder, (*hashes, INDEX))
-        with atomic_write(folder / MOVING) as moving:  # so that the files are known as ours, whenever the run ends
-            moving.write(_bytes(to_json({"hashes": hashes})))
-    _remove(folder, MOVING)
+        with uninterrupted():
+            with atomic_write(folder / MOVING) as moving:  # so that the files are known as ours if the run is killed
+                moving.write(_bytes(to_json({"hashes": hashes})))
+            staged.pop_all().close()
+            with suppress(OSError):  # the next run removes it
+                (folder / MOVING).unlink(missing_ok=True)
     return [folder / name for name in (*hashes, INDEX)]
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tsx.io.atomic import abandoned, claim, not_writable
+from tsx.runtime.signals import uninterrupted
 
 TABLE = "lag_importance.parquet"
 PREFIX = ".tsx-"
@@ -17,7 +18,7 @@ PREFIX = ".tsx-"
 
 
 class Scratch:
-    """A folder that goes when nobody holds this object any more, or the program ends.
+    """A folder that goes with `remove`, when nobody holds this object any more, or when the program ends.
 
     It lies in `place` or, where that is still to be made, in the nearest folder above it that there is; without a
     place, where the system keeps temporary files. Those of runs that were killed go first. Raises WriteError
@@ -33,7 +34,12 @@ class Scratch:
             self.path, claimed = _claimed_folder(parent)
         except OSError as error:
             raise not_writable(place or tempfile.gettempdir(), error) from None
-        weakref.finalize(self, _remove_folder, self.path, claimed)
+        self._at_the_end = weakref.finalize(self, _remove_folder, self.path, claimed)
+
+    def remove(self) -> None:
+        """Remove the folder now. A signal meanwhile would be lost in a finalizer."""
+        with uninterrupted():
+            self._at_the_end()
 
     @property
     def table(self) -> Path:
