@@ -65,6 +65,14 @@ def _adapted() -> Any:
     return forecast_panel(replace(forecaster, intervals="adaptive"), panel, newest=0)
 
 
+def _moved_too_far() -> Any:
+    """What is noticed where the linear map moves forecasts farther than it may."""
+    forecaster, _ = load_forecaster("plain")
+    forecaster.network.limits.linear.fill_(1e-6)
+    panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
+    return forecast_panel(forecaster, panel)
+
+
 def _grouped_in_part() -> Any:
     """What is noticed where groups are known of one ward alone."""
     kinds = pl.DataFrame({"ward": ["north"], "kind": ["old"]})
@@ -248,6 +256,7 @@ MODEL = [
     ),
     forecast_from("unseen-series", staffed(65, ids=("north", "south", "island", "west"))),
     Example("intervals-adapted", _adapted),
+    Example("moved-too-far", _moved_too_far),
     forecast_from("reconciled", flags="--reconcile site"),
     forecast_from(
         "series-not-in-total",

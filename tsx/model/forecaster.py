@@ -69,21 +69,29 @@ class Forecaster(Trained):
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
         """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
-        windows = self.windows(panel)
+        return self.predict(panel, series, cutoffs)[0]
+
+    def predict(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`quantiles`, and (B) bool whether the network was pulled back to its limits (`tsx.model.limits`)."""
+        windows, limited = self.windows(panel), np.zeros(len(series), np.bool_)
         out = np.empty((len(self.config.quantile_levels), len(series), self.config.horizon))  # a table's columns
 
         def forecast(begin: int) -> None:
             filled = np.arange(begin, begin + BATCH).clip(max=len(series) - 1)
             with torch.inference_mode():
-                quantiles = self.network(windows.cut(series[filled], cutoffs[filled]))[: len(series) - begin]
+                quantiles, reached = (
+                    each[: len(series) - begin]
+                    for each in self.network.forecast(windows.cut(series[filled], cutoffs[filled]))
+                )
             part = slice(begin, begin + BATCH)
+            limited[part] = reached.cpu().numpy()
             out[:, part] = quantiles.movedim(-1, 0).cpu().numpy()
             out[:, part] += panel.centers[series[part], TARGET][:, None]
 
         with side_by_side(self.training.device) as each:
             for _ in each(forecast, range(0, len(series), BATCH)):
                 pass
-        return out.transpose(1, 2, 0)
+        return out.transpose(1, 2, 0), limited
 
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """The newest cutoff of every series that can be forecast.

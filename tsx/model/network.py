@@ -14,6 +14,7 @@ from tsx.model.batch import Batch
 from tsx.model.embedding import Encoded, carried_forward
 from tsx.model.exporting import surely
 from tsx.model.heads.quantiles import QuantileHead
+from tsx.model.limits import Limits
 from tsx.model.member import Member
 from tsx.model.window_scaler import Frame, WindowScaler, joined
 from tsx.spec.channels import COVARIATES, TARGET
@@ -38,7 +39,8 @@ class Network(nn.Module):
     forecast is the sum of this recurrent component and of those beside it (`AdditiveForecast`).
 
     Of several members the outputs and the linear maps are averaged. The network's weight and the spread factors are
-    chosen for the mean. Gates and states, whose mean would mean nothing, are those of `members[0]`.
+    chosen for the mean. Gates and states, whose mean would mean nothing, are those of `members[0]`. What is trained by
+    gradients moves no forecast farther than it did on the windows learnt from (`Limits`).
     """
 
     def __init__(self, config: NetworkConfig, members: int = 1) -> None:
@@ -47,14 +49,21 @@ class Network(nn.Module):
         self.scaler = WindowScaler(config)
         self.members = cast(Sequence[Member], nn.ModuleList(Member(config) for _ in range(members)))
         self.additive = AdditiveForecast(config)
+        self.limits = Limits(config)
         self.head = QuantileHead(config)
 
     def forward(self, batch: Batch) -> Tensor:
         """Quantiles (B, H, Q), in order, in the units of the panel (around the series' center)."""
+        return self.forecast(batch)[0]
+
+    def forecast(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`forward`, and (B) bool whether a component was pulled back to its limit."""
         encoded = self.encode(batch)
-        decoded, _ = self.decode(encoded)
-        scaled = encoded.scale[..., None] * self.scaled_quantiles(*self.smooth_components(encoded), decoded)
-        return self.scaler.in_units(encoded.location[..., None] + scaled, encoded.center, encoded.log_shift)
+        decoded, mapped = self.decode(encoded)[0], self.linear_map(encoded.lags)
+        season, line = self._smoothed(encoded)
+        scaled = self.scaled_quantiles(season, line + self.additive.network_weight * mapped, decoded)
+        quantiles = self._in_units(encoded, encoded.location[..., None] + encoded.scale[..., None] * scaled)
+        return quantiles, self.limits.reached(mapped, decoded)
 
     def components(self, batch: Batch, frame: Frame | None = None) -> Components:
         """The forecast's components. `frame`: what the windows are scaled by; by default each by itself."""
@@ -85,13 +94,19 @@ class Network(nn.Module):
         """Components in window scales, each (B, H) but the recurrent one (B, H, Q), in the units of the panel."""
         at = encoded.location
         whole = at[..., None] + encoded.scale[..., None] * ((season + linear)[..., None] + recurrent)
-        forecast = self.scaler.in_units(whole, encoded.center, encoded.log_shift)
-        location = self.scaler.in_units(at[..., None], encoded.center, encoded.log_shift)[..., 0]
+        forecast = self._in_units(encoded, whole)
+        location = self._in_units(encoded, at[..., None])[..., 0]
         location = location.expand(-1, self.config.horizon)
         middle = self.config.median
         slope = self.slope(encoded, forecast[..., middle] - location, whole[..., middle] - at)
         season, linear = slope * season, slope * linear
         return Components(location, season, linear, forecast - (location + season + linear)[..., None])
+
+    def _in_units(self, encoded: Encoded, values: Tensor) -> Tensor:
+        """Values (B, H, Q) behind the link, within the target's reach, in the units of the panel."""
+        return self.scaler.in_units(
+            self.limits.of_quantiles(values, encoded.location), encoded.center, encoded.log_shift
+        )
 
     def slope(self, encoded: Encoded, change: Tensor, linked_change: Tensor) -> Tensor:
         """(B, H): units of y that a window scale is worth (`WindowScaler.slope`)."""
@@ -134,19 +149,28 @@ class Network(nn.Module):
         """The recurrent component: raw outputs (B, H, Q), and attention's weights (B, L, S), if there is any."""
         outputs: list[tuple[Tensor, Tensor | None]] = [member(encoded) for member in self.members]
         if len(outputs) == 1:
-            return outputs[0]
+            raw, attended = outputs[0]
+            return self.limits.of_outputs(raw), attended
         weights = [weights for _, weights in outputs if weights is not None]
-        return self.head.mean_of([raw for raw, _ in outputs]), torch.stack(weights).mean(0) if weights else None
+        raw = self.head.mean_of([raw for raw, _ in outputs])
+        return self.limits.of_outputs(raw), torch.stack(weights).mean(0) if weights else None
 
     def linear_map(self, lags: Tensor) -> Tensor:
         """(B, H): what the linear map makes of lags (B, T, C); zeros without one."""
         maps = [member.linear_map(lags) for member in self.members]
-        return maps[0] if len(maps) == 1 else torch.stack(maps).mean(0)
+        return self.limits.of_map(maps[0] if len(maps) == 1 else torch.stack(maps).mean(0))
 
     def smooth_components(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
-        season, line = self.additive.smoothing(encoded.lags[..., TARGET], encoded.observed[..., TARGET])
+        season, line = self._smoothed(encoded)
         return season, line + self.additive.network_weight * self.linear_map(encoded.lags)
+
+    def _smoothed(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """The smoothed season; the smoothed level and trend, each (B, H) in window scales."""
+        smoothed: tuple[Tensor, Tensor] = self.additive.smoothing(
+            encoded.lags[..., TARGET], encoded.observed[..., TARGET]
+        )
+        return smoothed
 
     def scaled_quantiles(self, season: Tensor, linear: Tensor, raw: Tensor) -> Tensor:
         """Quantiles (B, H, Q) of smooth components (B, H) and raw outputs (B, H, Q), all in window scales."""
@@ -164,7 +188,7 @@ class Network(nn.Module):
         """What training on a batch needs and does not change, so that it can be computed in advance."""
         with torch.no_grad():
             encoded = self.encode(batch)
-            season, line = self.additive.smoothing(encoded.lags[..., TARGET], encoded.observed[..., TARGET])
+            season, line = self._smoothed(encoded)
             return Prepared(encoded, season, line, self.scaled_target(batch, encoded))
 
     def scaled_from(self, prepared: Prepared) -> tuple[Tensor, Tensor]:

@@ -76,6 +76,7 @@ NOTES = (
     "missing-target",
     "missing-words",
     "mostly-zeros",
+    "moved-too-far",
     "not-promoted",
     "not-transformed",
     "other-frequencies",

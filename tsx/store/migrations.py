@@ -14,7 +14,7 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The format that this version of tsx writes; it reads this one and those that `MIGRATIONS` start from."""
 
 TENSORS_2_TO_3: dict[str, str] = {
@@ -124,5 +124,23 @@ def _tensors_3_to_4(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tensor for name, tensor in tensors.items() if name != "trained_on"}
 
 
-MIGRATIONS = {2: Migration(_manifest_2_to_3, _tensors_2_to_3), 3: Migration(_manifest_3_to_4, _tensors_3_to_4)}
+def _same_manifest(manifest: Manifest) -> Manifest:
+    return manifest
+
+
+def _tensors_4_to_5(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Networks that forecast have limits, which those of format 4 do not reach; those that classify have none."""
+    outputs = tensors.get("additive.mean_output")
+    if outputs is None:
+        return dict(tensors)
+    unlimited = outputs.new_full(outputs.shape, 1e9)
+    rows = {f"limits.{name}": unlimited[:, 0].clone() for name in ("linear", "reach")}
+    return {**tensors, "limits.outputs": unlimited, **rows}
+
+
+MIGRATIONS = {
+    2: Migration(_manifest_2_to_3, _tensors_2_to_3),
+    3: Migration(_manifest_3_to_4, _tensors_3_to_4),
+    4: Migration(_same_manifest, _tensors_4_to_5),
+}
 """The steps by the format version that each starts from."""

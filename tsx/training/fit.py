@@ -31,11 +31,12 @@ from tsx.training.calibration import groups_of
 from tsx.training.ensemble import train_members, untrained_members
 from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
+from tsx.training.limits import set_limits, unlimited
 from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, rare_categories, short_series
 from tsx.training.validation import calibrate_network, choose_network_weight, missing_spreads
 
 SAMPLED = 2048
-"""Training windows that scales and smoothing are fitted to."""
+"""Training windows that scales and smoothing are fitted to, and that limits are taken from."""
 VALIDATED = 1024
 """Windows at most in one evaluation during training."""
 MORE, MORE_SLOWLY = 0.3, 0.5
@@ -96,6 +97,7 @@ def fit_before_holdout(
     training, how = plan_training(settings, split, device.value)
     timed = training.within(1 / (1 + MORE))
     network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
+    set_limits(network, (windows.cut(*part) for part in _parts(*sampled)))
     weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
     return Forecaster(
         network=network,
@@ -177,6 +179,7 @@ def continue_training(
     for member in members:
         member.additive.network_weight.fill_(1.0)
         member.head.spread_factors.fill_(1.0)
+        unlimited(member)
     windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
     training = training or continuation(forecaster)
     with torch.random.fork_rng():
@@ -206,6 +209,8 @@ def _with_network(forecaster: Forecaster, network: Network, panel: Panel, second
     network.additive.network_weight.copy_(before.additive.network_weight)
     network.additive.mean_output.copy_(before.additive.mean_output)
     network.head.spread_factors.copy_(before.head.spread_factors)
+    windows, learnt = forecaster.windows(panel), all_cutoffs(panel, forecaster.config).spread(SAMPLED)
+    set_limits(network, (windows.cut(*part) for part in _parts(*learnt)))
     return replace(
         forecaster,
         network=network,

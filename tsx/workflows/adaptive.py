@@ -10,6 +10,7 @@ from tsx.panel.calendar import to_moments
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
 from tsx.training.calibration import adapted_levels
+from tsx.wording import value_preview
 
 REPLAYED = 24
 """Past cutoffs of a series that adaptive intervals are worked out from, at most."""
@@ -21,10 +22,24 @@ def quantiles_given_out(
     forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, newest: int | None
 ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """Quantiles (B, H, Q) as they are given out: adapted, where the model's intervals are adaptive."""
-    quantiles = forecaster.quantiles(panel, series, cutoffs)
+    quantiles, limited = forecaster.predict(panel, series, cutoffs)
+    findings = _pulled_back(panel, series[limited], len(series))
     if forecaster.intervals != "adaptive":
-        return quantiles, ()
-    return adapt(forecaster, panel, series, quantiles, newest)
+        return quantiles, findings
+    adapted, said = adapt(forecaster, panel, series, quantiles, newest)
+    return adapted, (*findings, *said)
+
+
+def _pulled_back(panel: Panel, series: np.ndarray, of: int) -> tuple[Finding, ...]:
+    """That forecasts of `series` are at the limit of what the network moved before."""
+    if not len(series):
+        return ()
+    message = (
+        f"in {len(series):,} of {of:,} series the network would move the forecast farther from its level than on any "
+        "window that it learnt from; it is moved that far and no farther"
+    )
+    values = value_preview(panel.ids.gather(series))
+    return (Finding("moved-too-far", message, panel.schema.target, values, len(series)),)
 
 
 def adapt(

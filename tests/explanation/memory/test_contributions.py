@@ -23,6 +23,7 @@ from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
+from tsx.training.limits import unlimited
 
 PLAIN = Settings(
     horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16
@@ -53,6 +54,7 @@ def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
         for parameter in forecaster.network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
         forecaster.network.additive.network_weight.fill_(0.75)
+    unlimited(forecaster.network)
     return forecaster
 
 
@@ -180,6 +182,20 @@ def test_a_linear_contribution_is_a_lags_scaled_value_times_its_weight():
         expected = 0.75 * encoded.scale * (weights * encoded.lags).sum(-1).flip(-1)
     found = table.filter(pl.col("part") == "linear")["contribution"].to_numpy().reshape(3, 12)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_where_limits_are_reached_contributions_still_sum_to_the_forecast():
+    panel = panel_of(holes=True)
+    forecaster = forecaster_of(panel, SEASONAL)
+    forecaster.network.limits.linear.fill_(0.2)
+    forecaster.network.limits.outputs[:, forecaster.config.median] = 0.3
+    series, cutoffs = np.repeat(np.arange(4), 3), np.tile([20, 30, 54], 4)
+    assert forecaster.predict(panel, series, cutoffs)[1].any()
+    table = split(forecaster, panel, series, cutoffs)
+    sums = table.group_by("id", "cutoff", "step").agg(pl.col("contribution").sum())
+    forecast = forecast_table(forecaster, panel, series, cutoffs, forecaster.quantiles(panel, series, cutoffs))
+    both = forecast.join(sums, on=["id", "cutoff", "step"], validate="1:1", maintain_order="left")
+    np.testing.assert_allclose(both["contribution"], both["yhat"], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", [replace(PLAIN, cell="lstm"), replace(PLAIN, layers=2)], ids=["lstm", "deep"])

@@ -128,19 +128,28 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     target = encoded.lags[:, None, :, TARGET]
     season, line = (weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
     members = [(_recurrent(member, encoded), member.linear) for member in exact.members]
+    weight, limits = exact.additive.network_weight, exact.limits
     written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
+    counted = weight * _share_within(written.sum(-1) + rest, limits.outputs[:, config.median])
+    written, rest = counted[..., None] * written, counted * rest
     maps = [linear for _, linear in members if linear is not None]
     if maps:
         weights = torch.stack([linear.weight for linear in maps]).mean(0)
         weights = weights.unflatten(1, (config.context_length, len(config.channels.time_varying)))
-        line = line + exact.additive.network_weight * torch.einsum("btc,htc->bht", encoded.lags, weights)
-        rest = rest + torch.stack([linear.bias for linear in maps]).mean(0)
+        mapped, bias = torch.einsum("btc,htc->bht", encoded.lags, weights), torch.stack([m.bias for m in maps]).mean(0)
+        counted = weight * _share_within(mapped.sum(-1) + bias, limits.linear)
+        line, rest = line + counted[..., None] * mapped, rest + counted * bias
     parts = [season.flip(-1)] if exact.additive.smoothing.season > 1 else []
-    parts += [line.flip(-1), exact.additive.network_weight * written, exact.additive.network_weight * rest[..., None]]
+    parts += [line.flip(-1), written, rest[..., None]]
     values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
     components = exact.components(batch, frame)
     values[..., -1] += exact.point(components.recurrent) - components.recurrent[..., config.median]
     return torch.cat([components.location[..., None], values], -1)
+
+
+def _share_within(moved: Tensor, limit: Tensor) -> Tensor:
+    """(B, H): the share of a movement (B, H) that counts, so that it ends at its limit (H) where it is beyond."""
+    return (limit / moved.abs().clamp(min=1e-12)).clamp(max=1)
 
 
 def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, Tensor]:

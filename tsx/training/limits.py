@@ -1,0 +1,44 @@
+"""How far a network's forecasts have moved on the windows that it learnt from, and may move from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from tsx.model.batch import Batch
+from tsx.model.limits import UNLIMITED
+from tsx.model.network import Network
+
+
+def unlimited(network: Network) -> None:
+    """Take the limits away, as training needs it."""
+    for limit in network.limits.buffers():
+        limit.fill_(UNLIMITED)
+
+
+def set_limits(network: Network, learnt: Iterable[Batch]) -> None:
+    """Set the limits to what these windows, of those learnt from, show.
+
+    Rounded up to the next quarter of a doubling: the farthest movement of all may be that of a single value.
+    """
+    unlimited(network)
+    linear, medians, reach = [], [], []
+    with torch.inference_mode():
+        for batch in learnt:
+            encoded = network.encode(batch)
+            linear.append(network.linear_map(encoded.lags).abs().amax(0))
+            medians.append(network.decode(encoded)[0][..., network.config.median].abs().amax(0))
+            moved = network.scaler.linked_target(batch) - encoded.location
+            reach.append(moved.abs().nan_to_num(0.0).amax(0).cummax(0).values)
+        limits = network.limits
+        limits.linear.copy_(_farthest(linear))
+        limits.outputs[:, network.config.median] = _farthest(medians)
+        if limits.behind_logarithm:
+            limits.reach.copy_(_farthest(reach))
+
+
+def _farthest(moved: list[Tensor]) -> Tensor:
+    """(H): the largest of movements (H), rounded up to 2 to the power of a quarter of a whole number; 0 stays."""
+    return (torch.stack(moved).amax(0).log2() * 4).ceil().div(4).exp2()
