@@ -10,6 +10,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ import pytest
 import tsx
 from tests.runtime.workers import dying, refusing, squares
 from tsx.errors import DataError, MissingDependency, QualityGate, TsxError
-from tsx.runtime.engines import engine
+from tsx.runtime.engines import Engine, Here, executor
 from tsx.store.receipts import read_plan, read_receipt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,16 +28,37 @@ has_ray = pytest.mark.skipif(
 )
 
 
+def results(engine: Engine, make: Any, pieces: list[int]) -> list[Any]:
+    with executor(engine, make) as pool:
+        return list(pool.as_they_come(pieces))
+
+
 def test_the_local_engine_makes_one_worker_and_none_for_nothing(tmp_path):
-    run = engine("local")
-    assert [result for result, _ in run(partial(squares, str(tmp_path)), [3, 1, 2])] == [9, 1, 4]
-    assert list(run(pytest.fail, [])) == []
+    with executor("local", partial(squares, str(tmp_path))) as pool:
+        assert [result for result, _ in pool.as_they_come([3, 1, 2])] == [9, 1, 4]
+    with executor("local", pytest.fail) as pool:
+        assert list(pool.as_they_come([])) == []
+
+
+@pytest.mark.parametrize("engine", ["local", "threads", pytest.param("ray", marks=[pytest.mark.nightly, has_ray])])
+def test_a_result_is_taken_by_its_number_in_any_order_and_pieces_come_as_they_are_needed(tmp_path, engine):
+    with executor(engine, partial(squares, str(tmp_path))) as pool:
+        first, _, third = (pool.submit(number) for number in (5, 6, 7))
+        assert pool.result(third)[0] == 49
+        assert pool.result(first)[0] == 25
+        assert sorted(result for result, _ in pool.as_they_come([1, 2])) == [1, 4]
+
+
+def test_a_worker_is_used_where_it_is_and_made_anew_in_another_process():
+    make = Here(str.upper, partial(squares, "."))
+    assert make()("a") == "A"
+    assert pickle.loads(pickle.dumps(make))().__qualname__ == "squares.<locals>.work"
 
 
 def test_without_ray_its_engine_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependency, match="needs the package ray"):
-        list(engine("ray")(refusing, [1]))
+        results("ray", refusing, [1])
 
 
 @pytest.mark.parametrize(
@@ -57,17 +79,17 @@ def test_an_error_arrives_from_another_process_as_it_was(error):
 @pytest.mark.nightly
 @has_ray
 def test_actors_do_every_piece_once_and_work_side_by_side(tmp_path):
-    results = list(engine("ray")(partial(squares, str(tmp_path)), list(range(12))))
-    assert sorted(square for square, _ in results) == [n * n for n in range(12)]
-    assert len({process for _, process in results}) == min(12, os.cpu_count() or 1)
+    found = results("ray", partial(squares, str(tmp_path)), list(range(12)))
+    assert sorted(square for square, _ in found) == [n * n for n in range(12)]
+    assert len({process for _, process in found}) == min(12, os.cpu_count() or 1)
     assert len(os.listdir(tmp_path)) == 12
 
 
 @pytest.mark.nightly
 @has_ray
 def test_the_piece_of_a_killed_actor_is_done_by_another_and_no_other_piece_twice(tmp_path):
-    results = list(engine("ray")(partial(dying, str(tmp_path), 3, 1), list(range(8))))
-    assert sorted(results) == [n * n for n in range(8)]
+    found = results("ray", partial(dying, str(tmp_path), 3, 1), list(range(8)))
+    assert sorted(found) == [n * n for n in range(8)]
     done = [path.name.split("-")[1] for path in tmp_path.glob("done-*")]
     assert sorted(done) == sorted(map(str, range(8)))
 
@@ -76,7 +98,7 @@ def test_the_piece_of_a_killed_actor_is_done_by_another_and_no_other_piece_twice
 @has_ray
 def test_a_piece_that_kills_its_process_every_time_ends_the_run(tmp_path):
     with pytest.raises(TsxError) as error:
-        list(engine("ray")(partial(dying, str(tmp_path), 0, 99), [0]))
+        results("ray", partial(dying, str(tmp_path), 0, 99), [0])
     assert error.value.code == "worker-lost"
     assert len(list(tmp_path.glob("killed-*"))) == 3
 
@@ -85,7 +107,7 @@ def test_a_piece_that_kills_its_process_every_time_ends_the_run(tmp_path):
 @has_ray
 def test_a_declared_error_in_an_actor_is_raised_as_it_is():
     with pytest.raises(DataError, match="is refused") as error:
-        list(engine("ray")(refusing, [1, 2, 3]))
+        results("ray", refusing, [1, 2, 3])
     assert (error.value.code, error.value.hint) == ("made-up", "give another")
 
 
@@ -113,7 +135,7 @@ def program(place: Path, out: Path) -> subprocess.Popen[str]:
     words = ["forecast", str(place / "parts"), "--model", str(place / "model"), "--out", f"{out}/", "--engine", "ray"]
     return subprocess.Popen(
         [sys.executable, "-m", "tsx", *words, "--json"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

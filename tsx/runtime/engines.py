@@ -1,20 +1,27 @@
 """What does many pieces of work: this process, or Ray's actors. Knows nothing of what the work is.
 
 A *worker* is made once in every process that works, and is then called with one piece after the other. What goes
-between processes is small and plain: the function that makes a worker, by its name, pieces and results.
+between processes is small and plain: how a worker is made, pieces and results.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import count
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from tsx.errors import MissingDependency, TsxError
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+Given = TypeVar("Given", contravariant=True)
+Returned = TypeVar("Returned", covariant=True)
 Worker = Callable[[Piece], Result]
 Engine = Literal["local", "threads", "ray"]
 
@@ -26,77 +33,193 @@ OBJECT_STORE = 80 * 2**20
 """Bytes of Ray's object store, which is hardly used."""
 
 
-class Run(Protocol):
-    """Does all pieces: `run(make, pieces)` gives the results as they come."""
+class Executor(Protocol[Given, Returned]):
+    """Does pieces of work. Each may be begun when it is submitted; one whose result nobody takes need not be done."""
 
-    def __call__(self, make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -> Iterator[Result]: ...
+    def submit(self, piece: Given, /) -> int:
+        """Its number, for `result`."""
+        ...
 
+    def result(self, number: int, /) -> Returned:
+        """What came of the piece with this number; it is given once. Raises what the worker raised."""
+        ...
 
-def engine(name: Engine) -> Run:
-    """The engine of this name."""
-    return ENGINES[name]
-
-
-def local(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -> Iterator[Result]:
-    """One piece after the other in this process."""
-    if pieces:
-        worker = make()
-        yield from map(worker, pieces)
+    def as_they_come(self, pieces: Iterable[Given], /) -> Iterator[Returned]:
+        """The results of all these pieces, the first done first."""
+        ...
 
 
-def threads(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -> Iterator[Result]:
+class Here(Generic[Piece, Result]):
+    """Makes the worker of a process: the one that is here, or in another process a new one by `elsewhere`."""
+
+    def __init__(self, worker: Worker[Piece, Result], elsewhere: Callable[[], Worker[Piece, Result]]) -> None:
+        self.worker, self.elsewhere = worker, elsewhere
+
+    def __call__(self) -> Worker[Piece, Result]:
+        return self.worker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial, (self.elsewhere,)
+
+
+@dataclass(frozen=True)
+class Work:
+    """By what engine a run does its pieces, and how another process makes a worker for them: from files, by paths."""
+
+    engine: Engine = "local"
+    elsewhere: Callable[[], Worker[Any, Any]] | None = None
+
+    def by(self, worker: Worker[Piece, Result]) -> AbstractContextManager[Executor[Piece, Result]]:
+        """The executor; `worker` is the one of this process."""
+        return executor(self.engine, (lambda: worker) if self.elsewhere is None else Here(worker, self.elsewhere))
+
+
+LOCAL = Work()
+
+
+def executor(
+    engine: Engine, make: Callable[[], Worker[Piece, Result]]
+) -> AbstractContextManager[Executor[Piece, Result]]:
+    """The executor of this name, whose workers are made by `make`. It ends with the block, and so does its work."""
+    return ENGINES[engine](make)
+
+
+class _InTurn(Generic[Piece, Result]):
+    """In this process, each piece when its result is taken."""
+
+    def __init__(self, make: Callable[[], Worker[Piece, Result]]) -> None:
+        self.worker, self.numbers, self.pieces = cache(make), count(), dict[int, Piece]()
+
+    def submit(self, piece: Piece) -> int:
+        number = next(self.numbers)
+        self.pieces[number] = piece
+        return number
+
+    def result(self, number: int) -> Result:
+        return self.worker()(self.pieces.pop(number))
+
+    def as_they_come(self, pieces: Iterable[Piece]) -> Iterator[Result]:
+        return (self.worker()(piece) for piece in pieces)
+
+
+class _OnThreads(_InTurn[Piece, Result]):
     """Several pieces at a time in this process, as many as torch was given threads, each on one of them.
 
     Only for workers that share nothing. An interrupted run waits for the pieces that were begun.
     """
-    from tsx.runtime.executor import as_they_come
 
-    if pieces:
-        yield from as_they_come(make(), pieces)
+    def as_they_come(self, pieces: Iterable[Piece]) -> Iterator[Result]:
+        from tsx.runtime.executor import as_they_come
+
+        return as_they_come(self.worker(), pieces)
 
 
-def on_ray(make: Callable[[], Worker[Piece, Result]], pieces: Sequence[Piece]) -> Iterator[Result]:
-    """On actors of Ray, one a GPU, or one a core where there is none.
+@contextmanager
+def _local(make: Callable[[], Worker[Piece, Result]]) -> Iterator[Executor[Piece, Result]]:
+    yield _InTurn(make)
 
-    `RAY_ADDRESS` names a cluster; without it Ray is started on this machine, and ends with the run. A piece whose actor
-    ended is begun again by another, at most three times in all. Whatever ends the run ends its actors at once.
 
-    Raises MissingDependency `package-missing`; TsxError `ray-not-started`, `worker-lost`, and what a worker raises.
+@contextmanager
+def _threads(make: Callable[[], Worker[Piece, Result]]) -> Iterator[Executor[Piece, Result]]:
+    yield _OnThreads(make)
+
+
+@contextmanager
+def _ray(make: Callable[[], Worker[Piece, Result]]) -> Iterator[Executor[Piece, Result]]:
+    with on_ray() as ray:
+        actors = _Actors[Piece, Result](ray, make)
+        try:
+            yield actors
+        finally:
+            actors.end()
+
+
+@contextmanager
+def on_ray() -> Iterator[Any]:
+    """Ray, connected within the block. `RAY_ADDRESS` names a cluster; without it Ray is started on this machine.
+
+    Raises MissingDependency `package-missing`, TsxError `ray-not-started`.
     """
     ray = _started()
-    actors: dict[Any, Any] = {}
     try:
-        remote, number = _actor(ray)
-        left = [(piece, 1) for piece in reversed(pieces)]
-        for _ in range(min(number, len(pieces))):
-            _give(remote, make, left, actors)
-        while actors:
-            (done,), _ = ray.wait(list(actors), num_returns=1)
-            actor, piece, attempt = actors.pop(done)
-            try:
-                kind, result = ray.get(done)
-            except ray.exceptions.RayActorError:
-                if attempt == ATTEMPTS:
-                    raise lost(attempt) from None
-                left.append((piece, attempt + 1))
-                _give(remote, make, left, actors)
-                continue
-            if kind == "error":
-                raise result
-            if left:
-                _give(remote, make, left, actors, actor)
-            yield result
+        yield ray
     finally:
-        for actor, _, _ in actors.values():
-            ray.kill(actor)
         ray.shutdown()
 
 
-def _give(remote: Any, make: Any, left: list[Any], actors: dict[Any, Any], actor: Any = None) -> None:
-    """Let an actor, a new one where none is given, begin the next piece."""
-    piece, attempt = left.pop()
-    actor = remote.remote(make) if actor is None else actor
-    actors[actor.work.remote(piece)] = (actor, piece, attempt)
+class _Actors(Generic[Piece, Result]):
+    """Actors of Ray, one a GPU, or one a core where there is none, each made when there is a piece for it.
+
+    A piece whose actor ended is begun again by another, at most three times in all: TsxError `worker-lost`.
+    """
+
+    def __init__(self, ray: Any, make: Callable[[], Worker[Piece, Result]]) -> None:
+        self.ray, self.make, self.numbers = ray, make, count()
+        there = ray.cluster_resources()
+        needs = {"num_cpus": 0, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
+        self.remote = ray.remote(**needs, max_restarts=0)(Actor)
+        self.room = int(there.get("GPU") or there.get("CPU") or 1)
+        self.idle: list[Any] = []
+        self.busy: dict[Any, tuple[Any, int, Piece, int]] = {}
+        self.left: deque[tuple[int, Piece, int]] = deque()
+        self.done: dict[int, Callable[[], Result]] = {}
+
+    def submit(self, piece: Piece) -> int:
+        number = next(self.numbers)
+        self.left.append((number, piece, 1))
+        self._begin()
+        return number
+
+    def result(self, number: int) -> Result:
+        while number not in self.done:
+            self._wait()
+        return self.done.pop(number)()
+
+    def as_they_come(self, pieces: Iterable[Piece]) -> Iterator[Result]:
+        open_ = {self.submit(piece) for piece in pieces}
+        while open_:
+            ready = open_ & self.done.keys()
+            for number in ready:
+                yield self.result(number)
+            open_ -= ready
+            if open_ and not ready:
+                self._wait()
+
+    def end(self) -> None:
+        """At once."""
+        for actor in (*self.idle, *(actor for actor, *_ in self.busy.values())):
+            self.ray.kill(actor)
+
+    def _begin(self) -> None:
+        """Give a piece to every actor that has none, and to new ones as long as there is room."""
+        while self.left and (self.idle or len(self.busy) < self.room):
+            number, piece, attempt = self.left.popleft()
+            actor = self.idle.pop() if self.idle else self.remote.remote(self.make)
+            self.busy[actor.work.remote(piece)] = (actor, number, piece, attempt)
+
+    def _wait(self) -> None:
+        """Until one more piece is done, or has to be begun again."""
+        (done,), _ = self.ray.wait(list(self.busy), num_returns=1)
+        actor, number, piece, attempt = self.busy.pop(done)
+        try:
+            kind, result = self.ray.get(done)
+        except self.ray.exceptions.RayActorError:
+            if attempt == ATTEMPTS:
+                self.done[number] = partial(_raise, lost(attempt))
+            else:
+                self.left.appendleft((number, piece, attempt + 1))
+        else:
+            self.idle.append(actor)
+            self.done[number] = partial(_raise, result) if kind == "error" else partial(_same, result)
+        self._begin()
+
+
+def _raise(error: TsxError) -> Any:
+    raise error
+
+
+def _same(result: Result) -> Result:
+    return result
 
 
 def _started() -> Any:
@@ -128,14 +251,6 @@ def _started() -> Any:
     return ray
 
 
-def _actor(ray: Any) -> tuple[Any, int]:
-    """The class of the actors, and how many of them there is room for."""
-    there = ray.cluster_resources()
-    needs = {"num_cpus": 0, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
-    number = int(there.get("GPU") or there.get("CPU") or 1)
-    return ray.remote(**needs, max_restarts=0)(Actor), number
-
-
 class Actor:
     """One process that works: it makes its worker, and gives failures back as plain data."""
 
@@ -165,4 +280,8 @@ def lost(attempts: int) -> TsxError:
     )
 
 
-ENGINES: dict[Engine, Run] = {"local": local, "threads": threads, "ray": on_ray}
+ENGINES: dict[Engine, Callable[[Any], AbstractContextManager[Executor[Any, Any]]]] = {
+    "local": _local,
+    "threads": _threads,
+    "ray": _ray,
+}

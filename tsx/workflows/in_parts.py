@@ -26,7 +26,7 @@ from tsx.io.formats import stem_of
 from tsx.io.remote import is_remote, is_uri
 from tsx.io.source import Source, parts_of
 from tsx.progress import Progress, task
-from tsx.runtime.engines import Engine, Run, engine
+from tsx.runtime.engines import Engine, executor
 from tsx.spec.decision import Finding
 from tsx.spec.shares import Share
 from tsx.spec.verbs import Request
@@ -168,8 +168,9 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     mine = pieces if into.share is None else pieces[into.share.number - 1 :: into.share.of]
     done: list[Done] = []
     failed: list[Failed] = []
-    with task(progress, "parts", len(mine)):
-        for outcome in _engine(request, into, len(mine))(partial(open_worker, job), mine):
+    engine = _engine(request, into, len(mine))
+    with task(progress, "parts", len(mine)), executor(engine, partial(open_worker, job)) as pool:
+        for outcome in pool.as_they_come(mine):
             (done if isinstance(outcome, Done) else failed).append(outcome)  # type: ignore[arg-type]
             progress.update(len(done) + len(failed), _speed(done, perf_counter() - began))
     if failed:
@@ -181,10 +182,10 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     return InParts(folder, receipts, reused, len(pieces), _together(receipts), verdict, perf_counter() - began)
 
 
-def _engine(request: Request, into: Into, parts: int) -> Run:
+def _engine(request: Request, into: Into, parts: int) -> Engine:
     """What does the parts. One alone has all threads of this process."""
     own: Engine = "local" if parts == 1 else WAYS[request.verb.name].engine
-    return engine(own if into.engine == "local" else into.engine)
+    return own if into.engine == "local" else into.engine
 
 
 def check(request: Request) -> None:
