@@ -24,7 +24,7 @@ def ran_in_parts(console: Console, arguments: Arguments, function: Callable[...,
     from tsx import api
     from tsx.workflows.gates import Checked, failed_gate
 
-    settings = dict(arguments.keywords)
+    settings = {name: value for name, value in arguments.keywords.items() if name != "engine"}
     if arguments.verb.takes("report") and "report" in arguments.given:
         settings["report"] = arguments["report"]
     result = api.in_parts(
@@ -63,7 +63,8 @@ def _asks_for_parts(arguments: Arguments) -> bool:
 
     Raises UsageError `shard-needs-folder`.
     """
-    asked = bool({"shard", "engine"} & arguments.given)
+    of_parts = {one.name for one in arguments.verb.settings if one.name in ("shard", "engine") and one.only}
+    asked = bool(of_parts & arguments.given)  # an engine also does the pieces of one backtest or explanation
     always_a_folder = arguments.verb["out"].default is not None
     if always_a_folder or not asked:
         return asked or (not always_a_folder and is_folder_of_parts(arguments["out"]))

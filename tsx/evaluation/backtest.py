@@ -6,6 +6,7 @@ Shapes: B windows (a series and a cutoff), H horizon, Q quantiles, N series.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,9 +25,10 @@ from tsx.panel.lookup import as_written, last_observed, targets_after
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress
+from tsx.runtime.engines import LOCAL, Work, in_order
 from tsx.shown import Shown
 from tsx.spec.channels import TARGET
-from tsx.spec.checkpoints import NONE, Checkpoints, State, part
+from tsx.spec.checkpoints import NONE, Checkpoints, State, begun_part
 from tsx.spec.decision import Finding
 from tsx.spec.settings import NO_BASELINES, Evaluation, Settings, Thresholds
 from tsx.spec.verdict import Verdict
@@ -219,7 +221,7 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False)
-class _Fold:
+class ScoredFold:
     """The forecasts of the windows of one training, what was left out, and the baselines that were made."""
 
     frame: pl.DataFrame
@@ -238,7 +240,7 @@ class _Fold:
         return State(facts, frames={"frame": self.frame})
 
     @classmethod
-    def unpack(cls, state: State) -> _Fold:
+    def unpack(cls, state: State) -> ScoredFold:
         facts = dict(state.facts)
         scored = {**facts["scored"], "quantile_levels": tuple(facts["scored"]["quantile_levels"])}
         return cls(
@@ -250,6 +252,65 @@ class _Fold:
         )
 
 
+@dataclass(frozen=True)
+class FoldPiece:
+    """One training of a backtest: before the fold number `oldest`; the season and the baselines of all its trainings,
+    None where this one chooses them."""
+
+    oldest: int
+    season: int | None = None
+    baselines: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Rolling:
+    """A backtest as it is laid out: the windows to score, `cutoffs` (B) of `series` (B) in `fold` (B), `stride` apart,
+    and in which of the folds they come after each training."""
+
+    panel: Panel
+    settings: Settings
+    evaluation: Evaluation
+    series: np.ndarray
+    cutoffs: np.ndarray
+    fold: np.ndarray
+    stride: int
+    groups: tuple[tuple[int, ...], ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, panel: Panel, settings: Settings, evaluation: Evaluation) -> Rolling:
+        """Raises DataError "too-short-for-backtest"; MissingDependency "package-missing" where `evaluation` asks for
+        baselines of a package that is not installed."""
+        if set(evaluation.baselines) - {NO_BASELINES}:
+            need_statsforecast()
+        horizon = _horizon(panel, settings)
+        stride = evaluation.stride or horizon
+        series, at, fold = origins(panel, horizon, evaluation.cutoffs, stride)
+        notes = _left_out(len(panel), series, fold, evaluation.cutoffs)
+        if len(series) * horizon > MAX_FORECASTS:
+            scored = _thinned(series, max(1, MAX_FORECASTS // horizon))
+            notes.append(f"{len(scored)} of {len(series)} windows were scored, those of evenly spaced series")
+            series, at, fold = series[scored], at[scored], fold[scored]
+        folds = tuple(np.unique(fold).tolist())
+        groups = (folds,) if evaluation.refit == "once" else tuple((each,) for each in folds[::-1])
+        settings = replace(settings, horizon=horizon)
+        return cls(panel, settings, evaluation, series, at, fold, stride, groups, tuple(notes))
+
+    def learn_and_forecast(
+        self, piece: FoldPiece, progress: Progress = SILENT, checkpoints: Checkpoints = NONE
+    ) -> ScoredFold:
+        """Learn from what precedes the oldest fold of the piece, and forecast all windows that come after it."""
+        settings, evaluation = self.settings, self.evaluation
+        if piece.season is not None:
+            settings = replace(settings, season=piece.season)
+        if piece.baselines is not None:
+            evaluation = replace(evaluation, baselines=piece.baselines)
+        (group,) = (each for each in self.groups if max(each) == piece.oldest)
+        chosen = np.isin(self.fold, group)
+        where = (self.series[chosen], self.cutoffs[chosen], piece.oldest, self.stride, len(self.groups))
+        return _fold(self.panel, settings, evaluation, *where, progress, checkpoints)
+
+
 def run_backtest(
     panel: Panel,
     settings: Settings,
@@ -257,43 +318,38 @@ def run_backtest(
     *,
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
+    work: Work = LOCAL,
 ) -> Backtest:
     """Fit and score a network from the rolling cutoffs that `evaluation` says.
 
     `refit`: "once" learns from what precedes the oldest cutoff and forecasts from all; "every" learns anew at each.
     Either way nothing is learned, by the network or a baseline, from at or after the place where each series
     stood at the fold's cutoff, counted back from its end, not even from series too short to be scored there.
+    `work`: by what the folds are done; another process makes the `learn_and_forecast` of this `Rolling`.
 
-    Errors: DataError "too-short-for-backtest"; MissingDependency "package-missing" where `evaluation` asks for
-    baselines of a package that is not installed; whatever fitting raises.
+    Errors: as `Rolling.of`; whatever fitting raises.
     """
-    if set(evaluation.baselines) - {NO_BASELINES}:
-        need_statsforecast()
-    horizon = _horizon(panel, settings)
-    settings = replace(settings, horizon=horizon)
-    stride = evaluation.stride or horizon
-    series, at, fold = origins(panel, horizon, evaluation.cutoffs, stride)
-    notes = _left_out(len(panel), series, fold, evaluation.cutoffs)
-    if len(series) * horizon > MAX_FORECASTS:
-        scored = _thinned(series, max(1, MAX_FORECASTS // horizon))
-        notes.append(f"{len(scored)} of {len(series)} windows were scored, those of evenly spaced series")
-        series, at, fold = series[scored], at[scored], fold[scored]
-    groups = [np.unique(fold)] if evaluation.refit == "once" else np.unique(fold)[::-1, None]
-    parts, left = [], Counter[str]()
-    for group in groups:
-        chosen = np.isin(fold, group)
-        oldest = int(group.max())
-        work = partial(
-            _fold, panel, settings, evaluation, series[chosen], at[chosen], oldest, stride, len(groups), progress
-        )
-        made = part(checkpoints, ("fold", oldest), partial(work, checkpoints), _Fold.pack, _Fold.unpack)
-        # the oldest fold's season holds for all: with another one a fold would have other baselines
-        settings = replace(settings, season=made.scored.season)
-        evaluation = replace(evaluation, baselines=made.baselines)
-        notes += made.notes
-        parts.append(made.frame)
-        left += made.left
-    return _result(parts, left, made.scored, panel, stride, notes, evaluation)
+    rolling = Rolling.of(panel, settings, evaluation)
+    here = partial(rolling.learn_and_forecast, progress=progress, checkpoints=checkpoints)
+    first, *others = (max(group) for group in rolling.groups)
+
+    def begun(oldest: int, begin: Callable[[], Callable[[], ScoredFold]]) -> Callable[[], ScoredFold]:
+        return begun_part(checkpoints, ("fold", oldest), begin, ScoredFold.pack, ScoredFold.unpack)
+
+    # The oldest fold's season holds for all: with another one a fold would have other baselines.
+    folds = [begun(first, lambda: partial(here, FoldPiece(first)))()]
+    season, baselines = folds[0].scored.season, folds[0].baselines
+    if others:
+        with work.by(here) as pool:
+
+            def begin(oldest: int) -> Callable[[], ScoredFold]:
+                return partial(pool.result, pool.submit(FoldPiece(oldest, season, baselines)))
+
+            folds += in_order(lambda oldest: begun(oldest, partial(begin, oldest)), others, pool.room)
+    notes = [*rolling.notes, *(note for fold in folds for note in fold.notes)]
+    left = sum((fold.left for fold in folds), Counter[str]())
+    evaluation = replace(evaluation, baselines=baselines)
+    return _result([fold.frame for fold in folds], left, folds[-1].scored, panel, rolling.stride, notes, evaluation)
 
 
 def _fold(
@@ -307,7 +363,7 @@ def _fold(
     rounds: int,
     progress: Progress,
     checkpoints: Checkpoints,
-) -> _Fold:
+) -> ScoredFold:
     """Learn from what precedes the `oldest` fold, and forecast from `cutoffs` (B) of `series` (B)."""
     from tsx.training.fit import fit_forecaster
 
@@ -324,7 +380,7 @@ def _fold(
         names, notes = affordable(panel, series, cutoffs, asked, rounds)
         evaluation = replace(evaluation, baselines=names or (NO_BASELINES,))
     frame, left = _forecast(forecaster, panel, ends, series, cutoffs, stride, evaluation, progress)
-    return _Fold(frame, left, Scored.of(forecaster), evaluation.baselines, tuple(notes))
+    return ScoredFold(frame, left, Scored.of(forecaster), evaluation.baselines, tuple(notes))
 
 
 def _forecast(

@@ -36,6 +36,9 @@ OBJECT_STORE = 80 * 2**20
 class Executor(Protocol[Given, Returned]):
     """Does pieces of work. Each may be begun when it is submitted; one whose result nobody takes need not be done."""
 
+    room: int
+    """How many are done side by side."""
+
     def submit(self, piece: Given, /) -> int:
         """Its number, for `result`."""
         ...
@@ -77,6 +80,20 @@ class Work:
 LOCAL = Work()
 
 
+def in_order(begin: Callable[[Piece], Callable[[], Result]], pieces: Iterable[Piece], room: int) -> Iterator[Result]:
+    """The results of all pieces in their order, some of which are begun ahead: as many as `room` has twice.
+
+    `begin` gives the function that waits for a result.
+    """
+    begun = deque[Callable[[], Result]]()
+    for piece in pieces:
+        begun.append(begin(piece))
+        if len(begun) >= 2 * room:
+            yield begun.popleft()()
+    while begun:
+        yield begun.popleft()()
+
+
 def executor(
     engine: Engine, make: Callable[[], Worker[Piece, Result]]
 ) -> AbstractContextManager[Executor[Piece, Result]]:
@@ -86,6 +103,8 @@ def executor(
 
 class _InTurn(Generic[Piece, Result]):
     """In this process, each piece when its result is taken."""
+
+    room = 1
 
     def __init__(self, make: Callable[[], Worker[Piece, Result]]) -> None:
         self.worker, self.numbers, self.pieces = cache(make), count(), dict[int, Piece]()

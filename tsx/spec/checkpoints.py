@@ -87,9 +87,29 @@ def part(
 
     `name`: JSON-able; no other part of the run has it. `pack` and `unpack`: what is written down of it, and back.
     """
+    return begun_part(checkpoints, name, lambda: work, pack, unpack)()
+
+
+def begun_part(
+    checkpoints: Checkpoints,
+    name: tuple[Any, ...],
+    begin: Callable[[], Callable[[], T]],
+    pack: Callable[[T], State],
+    unpack: Callable[[State], T],
+) -> Callable[[], T]:
+    """As `part`, of work that another process may have begun when its result is asked for.
+
+    `begin`: gives the function that waits for the result; it is not called where the result is known. This
+    gives such a function too.
+    """
     key = hashlib.sha256(json.dumps(name, sort_keys=True).encode()).hexdigest()
     if (earlier := checkpoints.load(key)) is not None:
-        return unpack(earlier)
-    result = work()
-    checkpoints.keep(key, lambda: pack(result))
+        return lambda: unpack(earlier)
+    wait = begin()
+
+    def result() -> T:
+        found = wait()
+        checkpoints.keep(key, lambda: pack(found))
+        return found
+
     return result

@@ -215,15 +215,18 @@ SHARD = declare(
     kind="share",
     only="command",
 )
+BY_ENGINE = "What does the {}: this process, or Ray's actors; RAY_ADDRESS names a cluster."
 ENGINE = declare(
     "engine",
     Literal["local", "ray"],
     "local",
-    "What does the parts: this process, or Ray's actors; RAY_ADDRESS names a cluster.",
+    BY_ENGINE.format("parts"),
     group=PARTS,
     only="command",
 )
 IN_PARTS = (SHARD, ENGINE)
+WORKED_BY = ENGINE.but(group=SHARED, only="")
+"""Of a function whose own work has pieces."""
 NUMBER_OF_PARTS = declare("parts", int, 8, "How many parts.", metavar="N", least=1, most=100_000)
 REQUIRE_SERIES = declare(
     "require_series",
@@ -523,6 +526,7 @@ FIT = Verb(
         PRIVATE_EPSILON,
         DEVICE,
         SEED,
+        WORKED_BY.but(help=BY_ENGINE.format("training"), free=True),
         *OF_EVERY_COMMAND,
     ),
     usual=(
@@ -613,7 +617,8 @@ EXPLAIN = Verb(
         REPORT,
         FULL,
         OUT_FOLDER,
-        *IN_PARTS,
+        SHARD,
+        WORKED_BY.but(group=PARTS, help=BY_ENGINE.format("forecasts that are explained, or the parts")),
         PRIVATE,
         PSEUDONYM_KEY,
         DEVICE,
@@ -654,7 +659,8 @@ BACKTEST = Verb(
         SEED,
         OUT_TABLE,
         CHECKPOINT,
-        *IN_PARTS,
+        SHARD,
+        WORKED_BY.but(group=PARTS, help=BY_ENGINE.format("folds (--refit every), or the parts")),
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS[:5], "horizon", "cutoffs", "baselines", "above", "below", "label", "max_steps", "seed"),
@@ -680,6 +686,7 @@ TUNE = Verb(
         SEED,
         OUT_SETTINGS,
         CHECKPOINT,
+        WORKED_BY.but(help=BY_ENGINE.format("trials")),
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS, "horizon", "trials", "max_time", "study", "seed"),
@@ -780,3 +787,7 @@ VERBS = (
     DOCS,
 )
 """In the order of `tsx --help`."""
+
+
+def by_name(name: str) -> Verb:
+    return next(one for one in VERBS if one.name == name)

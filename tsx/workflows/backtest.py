@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from tsx.evaluation.backtest import Backtest, run_backtest
+from tsx.evaluation.backtest import Backtest, FoldPiece, Rolling, ScoredFold, run_backtest
 from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.classifier import class_values
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.labels import find_classes
-from tsx.progress import Progress, identify
+from tsx.panel.panel import Panel
+from tsx.progress import SILENT, Progress, identify
+from tsx.runtime.engines import Worker
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Evaluation, Reading, Roles, Settings, Thresholds
@@ -23,6 +25,7 @@ from tsx.training.classifier import fit_classifier
 from tsx.training.plan import plan_shape
 from tsx.wording import class_column
 from tsx.workflows.checkpointing import checkpoints_of
+from tsx.workflows.elsewhere import work_of
 from tsx.workflows.fit_classifier import check_flags
 from tsx.workflows.open_labelled import open_labelled
 from tsx.workflows.open_table import open_table, wishes_left
@@ -85,15 +88,39 @@ def backtest_labels(data: Source, request: Request, progress: Progress) -> Class
     )
 
 
-def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
-    """Evaluate on a table, as `tsx.backtest` says. Raises as `tsx.backtest` does."""
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A table to evaluate on, and how."""
+
+    panel: Panel
+    settings: Settings
+    evaluation: Evaluation
+
+
+def _read(data: Source, request: Request, progress: Progress) -> _Asked:
     evaluation = replace(request.part(Evaluation), thresholds=request.part(Thresholds))
     settings = request.part(Settings)
     read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
     settings = wishes_left(settings)
     panel = with_calendar(read.panel, read.reading, plan_shape(read.panel, settings)[0].horizon)
+    return _Asked(panel, settings, evaluation)
+
+
+def folds_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldPiece, ScoredFold], Panel]:
+    """What does a fold of this backtest in another process."""
+    asked = _read(data, request, SILENT)
+    return Rolling.of(asked.panel, asked.settings, asked.evaluation).learn_and_forecast, asked.panel
+
+
+def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
+    """Evaluate on a table, as `tsx.backtest` says. Raises as `tsx.backtest` does."""
+    asked = _read(data, request, progress)
+    panel = asked.panel
     run = run_of(request, panel)
     identify(progress, run)
+    work = work_of(request, data, panel, folds_elsewhere)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
-        result = run_backtest(panel, settings, evaluation, progress=progress, checkpoints=checkpoints)
+        result = run_backtest(
+            panel, asked.settings, asked.evaluation, progress=progress, checkpoints=checkpoints, work=work
+        )
     return replace(result, findings=(*panel.findings, *checkpoints.findings()))

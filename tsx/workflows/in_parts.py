@@ -36,6 +36,7 @@ from tsx.store.fitted_on import path_of_fit, still_there
 from tsx.store.receipts import FORMAT, Plan, Receipt, file_digest, key_of, read_plan, write_plan
 from tsx.store.snapshot import read_content, read_hash
 from tsx.wording import count, number, verb
+from tsx.workflows.elsewhere import absolute
 from tsx.workflows.outputs import check_no_model, not_writable
 from tsx.workflows.part_work import WAYS, Done, Failed, Job, Piece, open_worker
 from tsx.workflows.partition import read_partition
@@ -155,7 +156,7 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     data = data if data is not None else still_there(path_of_fit(request["model"]), request["model"])
     pieces, ids = pieces_of(data, request, into.share)
     folder = _folder(into.folder, pieces)
-    given = {name: _absolute(request, name) for name in request.given}
+    given = {name: absolute(request, name) for name in request.given}
     if request.verb.takes("model"):
         model = request["model"]
         given["model"] = str(model) if is_uri(model) else str(Path(model).resolve())
@@ -293,15 +294,6 @@ def _folder(wanted: str | Path, pieces: list[Piece]) -> Path:
     except OSError as error:
         raise not_writable(folder, error.strerror or "input/output error", "name another folder") from None
     return folder
-
-
-def _absolute(request: Request, name: str) -> Any:
-    """The value of a setting, as a process in another folder understands it. Raises UsageError `source-unknown`."""
-    value = request.given[name]
-    if request.verb[name].kind not in ("path", "table") or not isinstance(value, str | Path):
-        return value
-    path = Path(value)
-    return str(path.resolve()) if path.exists() or request.verb[name].kind == "path" else str(value)
 
 
 def _key(request: Request, given: dict[str, Any]) -> str:

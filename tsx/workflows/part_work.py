@@ -84,7 +84,7 @@ class Made:
 
 def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
     """The function that does a part, with the model opened once. Raises as opening the model does."""
-    verb = next(one for one in verbs.VERBS if one.name == job.verb)
+    verb = verbs.by_name(job.verb)
     how = WAYS[job.verb]
     request = Request(verb, job.given)
     folder, fitted = Path(job.folder), how.open(request)

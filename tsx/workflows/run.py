@@ -15,7 +15,7 @@ from tsx.store.manifest import ClassifierManifest, Manifest
 
 SHOWN = 16
 """Hexadecimal digits of the id of a run."""
-OF_NO_RESULT = ("keep", "wait", "if_better", "sql", "connection")
+OF_NO_RESULT = ("keep", "wait", "if_better", "sql", "connection", "engine")
 """Settings that change nothing about what comes out of a table; a connection may hold a password."""
 
 

@@ -1,0 +1,81 @@
+"""The work of a run in other processes: each reads the table for itself, by its path, and sees that it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tsx.errors import DataError, UsageError
+from tsx.io.remote import is_remote, open_stores_with, options
+from tsx.io.source import Source
+from tsx.panel.panel import Panel
+from tsx.runtime.engines import LOCAL, Work, Worker
+from tsx.spec import verbs
+from tsx.spec.verbs import Request
+from tsx.workflows.run import panel_digest
+
+Open = Callable[[Any, Request], tuple[Worker[Any, Any], Panel]]
+"""From a table and a request to what does a piece of this run, and the panel that it works on: a function that another
+process finds by its name."""
+
+
+def work_of(request: Request, data: Any, panel: Panel, open_worker: Open) -> Work:
+    """By what the run does its pieces, as `--engine` says; `panel` is the one of this process.
+
+    Raises UsageError `source-unknown` for a table that no other process can read.
+    """
+    engine = request["engine"]
+    if engine == "local":
+        return LOCAL
+    if str(data) == "-":
+        raise UsageError(
+            "source-unknown",
+            "other processes read the table too, and what comes through a pipe can be read once",
+            hint="write the table to a file, and name that",
+            where="data",
+        )
+    given = {name: absolute(request, name) for name in request.given if name not in ("engine", "checkpoint")}
+    return Work(
+        engine,
+        partial(_opened, open_worker, request.verb.name, given, _absolute(data), options() or {}, panel_digest(panel)),
+    )
+
+
+def _opened(
+    open_worker: Open, verb: str, given: dict[str, Any], data: Any, stores: dict[str, str], digest: str
+) -> Worker[Any, Any]:
+    """The worker of another process. Raises DataError `table-changed`, and as `open_worker`."""
+    open_stores_with(stores)
+    worker, panel = open_worker(data, Request(verbs.by_name(verb), given))
+    if panel_digest(panel) != digest:
+        raise table_changed(data)
+    return worker
+
+
+def table_changed(data: Any) -> DataError:
+    return DataError(
+        "table-changed",
+        "a process that works on this run does not read the rows that this one has read",
+        hint="see that no other program writes to the table, and that its path names the same files on every machine",
+        where=str(data) if isinstance(data, str | Path) else "data",
+    )
+
+
+def absolute(request: Request, name: str) -> Any:
+    """The value of a setting, as a process in another folder understands it."""
+    value = request.given[name]
+    kind = request.verb[name].kind
+    if kind not in ("path", "table") or not isinstance(value, str | Path) or is_remote(value):
+        return value
+    path = Path(value)
+    return str(path.resolve()) if path.exists() or kind == "path" else str(value)
+
+
+def _absolute(data: Source | None) -> Any:
+    if isinstance(data, list | tuple):
+        return [_absolute(one) for one in data]
+    if isinstance(data, str | Path) and Path(data).exists():
+        return str(Path(data).resolve())
+    return data
