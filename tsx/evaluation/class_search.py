@@ -7,18 +7,19 @@ classifiers on summaries, which these settings do not change, take no part.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
-from tsx.evaluation.search import Trials, Tuning, about, tuning_of
+from tsx.evaluation.search import FoldOfTrial, Trials, Tuning, about
 from tsx.evaluation.search_space import DROPOUTS, LAYERS, RATES, SIZES, Choice, Space, around
-from tsx.evaluation.study import open_study
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
+from tsx.runtime.engines import LOCAL, Work
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.settings import Search, Settings
 from tsx.training.class_plan import LEARNING_RATE, plan_classifier
@@ -30,6 +31,46 @@ PARTS = (16, 32, 64, 128)
 METRIC = "log_loss"
 
 
+@dataclass(frozen=True, eq=False)
+class SearchedClasses:
+    """What a search is laid out on: labelled series, the folds in which they are held out, and what can be chosen."""
+
+    panel: Panel
+    classes: Classes
+    settings: Settings
+    given: dict[str, Any]
+    space: Space
+    folds: Sequence[np.ndarray]
+    metric: str = METRIC
+
+    @classmethod
+    def of(
+        cls, panel: Panel, classes: Classes, settings: Settings, search: Search, given: dict[str, Any]
+    ) -> SearchedClasses:
+        folds, _ = plan_hold_out(panel, classes, settings)
+        settings = replace(settings, max_time=None, ensemble=1)
+        config, _ = plan_classifier(panel, classes, settings, given, 1)
+        rate = settings.learning_rate or LEARNING_RATE
+        segments = sorted({max(1, -(-config.context_length // parts)) for parts in PARTS} | {config.segment})
+        every = (
+            Choice("segment", tuple(segments), config.segment),
+            Choice("hidden_size", around(SIZES, config.hidden_size), config.hidden_size),
+            Choice("layers", LAYERS, config.layers),
+            Choice("dropout", tuple(sorted({*DROPOUTS, config.dropout})), config.dropout),
+            Choice("learning_rate", (rate / RATES, min(rate * RATES, 1.0)), rate, "log"),
+            Choice("cell", CELLS, config.cell, "named"),
+        )
+        free = tuple(one for one in every if one.name not in search.fixed and len(one.values) > 1)
+        return cls(panel, classes, settings, given, Space(free, settings), folds)
+
+    def errors(self, piece: FoldOfTrial, progress: Progress = SILENT, checkpoints: Checkpoints = NONE) -> np.ndarray:
+        """(2): sum and count of the log losses."""
+        settings, held = replace(self.settings, **piece.tried), self.folds[piece.fold]
+        given = self.given | piece.tried
+        losses = network_losses(self.panel, self.classes, settings, given, held, progress, checkpoints)
+        return np.array([losses.sum(), len(losses)])
+
+
 def tune_classes(
     panel: Panel,
     classes: Classes,
@@ -38,33 +79,12 @@ def tune_classes(
     given: dict[str, Any],
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
+    work: Work = LOCAL,
 ) -> Tuning:
     """Search for settings on the panel that was read. Raises as `tune_panel` and `fit_classifier` do."""
     began = monotonic()
-    folds, _ = plan_hold_out(panel, classes, settings)
-    settings = replace(settings, max_time=None, ensemble=1)
-    config, _ = plan_classifier(panel, classes, settings, given, 1)
-    rate = settings.learning_rate or LEARNING_RATE
-    segments = sorted({max(1, -(-config.context_length // parts)) for parts in PARTS} | {config.segment})
-    every = (
-        Choice("segment", tuple(segments), config.segment),
-        Choice("hidden_size", around(SIZES, config.hidden_size), config.hidden_size),
-        Choice("layers", LAYERS, config.layers),
-        Choice("dropout", tuple(sorted({*DROPOUTS, config.dropout})), config.dropout),
-        Choice("learning_rate", (rate / RATES, min(rate * RATES, 1.0)), rate, "log"),
-        Choice("cell", CELLS, config.cell, "named"),
-    )
-    space = Space(tuple(one for one in every if one.name not in search.fixed and len(one.values) > 1), settings)
-
-    def errors(tried: dict[str, Any], held: np.ndarray, watch: Progress) -> np.ndarray:
-        losses = network_losses(panel, classes, replace(settings, **tried), given | tried, held, watch, checkpoints)
-        return np.array([losses.sum(), len(losses)])
-
-    trials = Trials(errors, space, folds, METRIC, search, progress, checkpoints, began)
-    of_what = about(panel, panel.schema, settings, space) | {
+    searched = SearchedClasses.of(panel, classes, settings, search, given)
+    of_what = about(panel, panel.schema, searched.settings, searched.space) | {
         "the labels": hashlib.sha256(classes.codes.tobytes()).hexdigest()
     }
-    with open_study(search.study, space, of_what, settings.seed) as study:
-        trials.run(study)
-        ended, importance = study.ended(), study.importance()
-    return tuning_of(ended, importance, trials, given)
+    return Trials(searched, search, progress, checkpoints, began, work).tuning(of_what, settings.seed, given)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,8 @@ from tsx.panel.calendar_features import with_calendar
 from tsx.panel.panel import Panel
 from tsx.panel.reporting_delay import final_lengths
 from tsx.progress import SILENT, Progress, Silent
-from tsx.spec.checkpoints import NONE, Checkpoints, State, part
+from tsx.runtime.engines import LOCAL, Executor, Work
+from tsx.spec.checkpoints import NONE, Checkpoints, State, begun_part
 from tsx.spec.network import to_dict
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Intervals, Reading, Search, Settings
@@ -134,6 +136,68 @@ def toml_value(value: Any) -> str:
     return f"[{', '.join(map(toml_value, value))}]"
 
 
+@dataclass(frozen=True)
+class FoldOfTrial:
+    """What is scored at a time: settings that are tried, on the fold with this number."""
+
+    tried: dict[str, Any]
+    fold: int
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What a search is laid out on: the panel without the newest rows, its folds, and what can be chosen."""
+
+    panel: Panel
+    reading: Reading
+    settings: Settings
+    space: Space
+    folds: Sequence[Fold]
+    metric: str
+
+    @classmethod
+    def of(cls, plain: Panel, reading: Reading, settings: Settings, search: Search) -> Searched:
+        """`plain`: the panel without what is computed from the calendar. Raises DataError `too-short-for-backtest`."""
+        shape, _ = plan_shape(plain, settings)
+        panel = with_calendar(plain, reading, shape.horizon)
+        # Calibration of the intervals leaves the median as it is; the mean moves with them.
+        intervals: Intervals = "network" if shape.point == "median" else settings.intervals
+        settings = replace(
+            settings,
+            horizon=shape.horizon,
+            context_length=shape.context_length,
+            segment=shape.segment,
+            max_time=None,
+            ensemble=1,
+            intervals=intervals,
+        )
+        beside = 2 * shape.horizon
+        least = find_space(search.fixed, settings, shape, int(np.median(panel.lengths)) - beside).shortest_context
+        # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
+        held = hold_out(panel, shape.horizon, least)
+        panel = replace(panel, lengths=panel.lengths if held is None else held.ends)
+        histories, _ = plan_shape(panel, settings)
+        transform = "" if histories.floor is None else histories.link
+        folds, metric = make_folds(panel, settings, shape, least)
+        learnt = folds[-1].ends
+        room = int(np.median(learnt[learnt > 0])) - beside
+        space = find_space(search.fixed, settings, shape, room, least=least, transform=transform)
+        return cls(panel, reading, settings, space, folds, metric)
+
+    def errors(self, piece: FoldOfTrial, progress: Progress = SILENT, checkpoints: Checkpoints = NONE) -> np.ndarray:
+        """(2): sum and count of the errors."""
+        asked, fold = replace(self.space.base, **piece.tried), self.folds[piece.fold]
+        final = final_lengths(fold.ends, asked.delay)
+        before = replace(self.panel, lengths=final)
+        forecaster = fit_forecaster(
+            before, asked, ends=final, reading=self.reading, progress=progress, checkpoints=checkpoints
+        )
+        quantiles = forecaster.quantiles(self.panel, fold.series, fold.cutoffs)
+        error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
+        known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
+        return np.array([error[known].sum(), known.sum()])
+
+
 def tune_panel(
     plain: Panel,
     reading: Reading,
@@ -142,54 +206,20 @@ def tune_panel(
     given: dict[str, Any],
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
+    work: Work = LOCAL,
 ) -> Tuning:
     """Search for settings on the panel that was read.
 
     `plain`: the panel without what is computed from the calendar. The first trial of a study is the program's own
-    choice, so the best is never worse than that on the measure. Errors: DataError `too-short-for-backtest`; as
-    `open_study`; whatever fitting with the defaults raises. Interrupted with the best so far, when Ctrl-C comes.
+    choice, so the best is never worse than that on the measure. `work`: by what the folds of the trials are scored;
+    another process makes the `errors` of this `Searched`. Errors: as `Searched.of`, `open_study`; whatever fitting with
+    the defaults raises. Interrupted with the best so far, when Ctrl-C comes.
     """
     began = monotonic()
-    shape, _ = plan_shape(plain, settings)
-    panel = with_calendar(plain, reading, shape.horizon)
-    # Calibration of the intervals leaves the median as it is; the mean moves with them.
-    intervals: Intervals = "network" if shape.point == "median" else settings.intervals
-    settings = replace(
-        settings,
-        horizon=shape.horizon,
-        context_length=shape.context_length,
-        segment=shape.segment,
-        max_time=None,
-        ensemble=1,
-        intervals=intervals,
-    )
-    beside = 2 * shape.horizon
-    least = find_space(search.fixed, settings, shape, int(np.median(panel.lengths)) - beside).shortest_context
-    # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
-    held = hold_out(panel, shape.horizon, least)
-    panel = replace(panel, lengths=panel.lengths if held is None else held.ends)
-    histories, _ = plan_shape(panel, settings)
-    transform = "" if histories.floor is None else histories.link
-    folds, metric = make_folds(panel, settings, shape, least)
-    learnt = folds[-1].ends
-    room = int(np.median(learnt[learnt > 0])) - beside
-    space = find_space(search.fixed, settings, shape, room, least=least, transform=transform)
-
-    def errors(tried: dict[str, Any], fold: Fold, watch: Progress) -> np.ndarray:
-        asked = replace(space.base, **tried)
-        final = final_lengths(fold.ends, asked.delay)
-        before = replace(panel, lengths=final)
-        forecaster = fit_forecaster(before, asked, ends=final, reading=reading, progress=watch, checkpoints=checkpoints)
-        quantiles = forecaster.quantiles(panel, fold.series, fold.cutoffs)
-        error = np.abs(fold.y - forecaster.point(quantiles)) / fold.scale[:, None]
-        known = np.isfinite(fold.y) & np.isfinite(fold.scale)[:, None]
-        return np.array([error[known].sum(), known.sum()])
-
-    trials = Trials(errors, space, folds, metric, search, progress, checkpoints, began)
-    with open_study(search.study, space, about(plain, panel.schema, settings, space), settings.seed) as study:
-        trials.run(study)
-        ended, importance = study.ended(), study.importance()
-    return tuning_of(ended, importance, trials, given)
+    searched = Searched.of(plain, reading, settings, search)
+    of_what = about(plain, searched.panel.schema, searched.settings, searched.space)
+    trials = Trials(searched, search, progress, checkpoints, began, work)
+    return trials.tuning(of_what, settings.seed, given)
 
 
 def about(plain: Panel, schema: Schema, settings: Settings, space: Space) -> dict[str, str]:
@@ -215,30 +245,72 @@ class _OutOfTime(Exception):
     """The time is over in the middle of a trial."""
 
 
+class Subject(Protocol):
+    """What trials are scored on: `Searched`, or the labelled series of `tune_classes`."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def folds(self) -> Sequence[Any]: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    def errors(self, piece: FoldOfTrial, progress: Progress, checkpoints: Checkpoints) -> np.ndarray:
+        """(2): sum and count of the errors."""
+        ...
+
+
 @dataclass(eq=False)
 class Trials:
     """Trials one after the other, until enough of them ended or the time is over.
 
-    errors  sum and count (2) of the errors of settings in a fold
+    Where the engine has room, folds and trials that are likely to be needed are scored ahead: the other folds of a
+    trial, which may be cut short, and the trials that are drawn at random. What comes out does not depend on it.
     """
 
-    errors: Callable[[dict[str, Any], Any, Progress], np.ndarray]
-    space: Space
-    folds: Sequence[Any]
-    metric: str
+    subject: Subject
     search: Search
     progress: Progress
     checkpoints: Checkpoints
     began: float
     """When the search began; earlier by the time that it took before it was killed."""
+    work: Work = LOCAL
     notes: list[str] = field(default_factory=list)
+    watch: Progress = SILENT
+    """Of the present trial."""
+    waiting: dict[str, Callable[[], tuple[np.ndarray, float]]] = field(default_factory=dict)
+    """For the errors of settings in a fold, and the seconds that they took."""
+
+    @property
+    def space(self) -> Space:
+        return self.subject.space
+
+    @property
+    def folds(self) -> Sequence[Any]:
+        return self.subject.folds
+
+    @property
+    def metric(self) -> str:
+        return self.subject.metric
+
+    def tuning(self, about: Mapping[str, str], seed: int, given: dict[str, Any]) -> Tuning:
+        """What comes of them, in a study of `about` (see `open_study`)."""
+        with (
+            open_study(self.search.study, self.space, about, seed) as study,
+            self.work.by(lambda piece: self.subject.errors(piece, self.watch, self.checkpoints)) as pool,
+        ):
+            self.run(study, pool)
+            ended, importance = study.ended(), study.importance()
+        return tuning_of(ended, importance, self, given)
 
     @property
     def most(self) -> int | None:
         """Trials at most; None: until the time is over."""
         return self.search.trials or (TRIALS if self.search.max_time is None else None)
 
-    def run(self, study: Study) -> None:
+    def run(self, study: Study, pool: Executor[FoldOfTrial, np.ndarray]) -> None:
         ended = study.ended()
         if ended:
             self.notes.append(f"{count(len(ended), 'trial')} {verb(len(ended), 'was')} in the study already")
@@ -249,6 +321,10 @@ class Trials:
             while (self.most is None or len(ended) < self.most) and (not ended or self.left() > 0):
                 candidate = study.ask()
                 settings = self.space.settings(candidate.values) if ended else {}
+                coming = [settings, *self._drawn_ahead(study, len(ended), pool.room)]
+                for one in coming:
+                    if _key(one) not in known and _key([one, 0]) not in self.waiting:
+                        self._begin(one, pool)
                 try:
                     earlier = known.get(_key(settings))
                     repeated = 0 if earlier is None else repeated + 1
@@ -276,10 +352,16 @@ class Trials:
         """Seconds."""
         return float("inf") if self.search.max_time is None else self.search.max_time - self._seconds()
 
+    def _drawn_ahead(self, study: Study, ended: int, room: int) -> list[dict[str, Any]]:
+        """Settings of the next trials that are drawn at random, as many as there is room for."""
+        numbers = range(ended + 1, ended + room)
+        drawn = [study.drawn(number) for number in numbers if self.most is None or number < self.most]
+        return [self.space.settings(values) for values in drawn if values is not None]
+
     def _try(self, candidate: Candidate, settings: dict[str, Any], ended: list[Trial]) -> Trial:
         """The settings scored on one fold after the other. The first trial of a study must end, whatever its score."""
         began, first = self._seconds(), not ended
-        watch = _TrialProgress(self, ended)
+        self.watch = watch = _TrialProgress(self, ended)
         sums, scores = np.zeros(2), list[float]()
 
         def trial(state: Outcome, score: float | None, why: str = "") -> Trial:
@@ -288,7 +370,8 @@ class Trials:
         try:
             for k in range(len(self.folds)):
                 watch.fold = k
-                errors = self._errors_of_fold(settings, k, watch)
+                watch.update(0.0)
+                errors = self._errors_of_fold(settings, k)
                 sums += errors
                 scores.append(_mean(errors))
                 score = _mean(sums)
@@ -311,16 +394,33 @@ class Trials:
         """Since the search began."""
         return monotonic() - self.began
 
-    def _errors_of_fold(self, settings: dict[str, Any], k: int, watch: Progress) -> np.ndarray:
+    def _begin(self, settings: dict[str, Any], pool: Executor[FoldOfTrial, np.ndarray]) -> None:
+        """Have the settings scored in all folds, unless they were before the search was killed."""
+        for k in range(len(self.folds)):
+            self.waiting[_key([settings, k])] = begun_part(
+                self.checkpoints,
+                ("trial", settings, k),
+                partial(self._submitted, FoldOfTrial(settings, k), pool),
+                lambda result: State({"errors": result[0].tolist(), "seconds": result[1]}),
+                lambda state: (np.array(state.facts["errors"]), state.facts["seconds"]),
+            )
+
+    def _submitted(
+        self, piece: FoldOfTrial, pool: Executor[FoldOfTrial, np.ndarray]
+    ) -> Callable[[], tuple[np.ndarray, float]]:
+        """What waits for the errors of the piece, and says how long that took."""
+        number = pool.submit(piece)
+
+        def wait() -> tuple[np.ndarray, float]:
+            before = self._seconds()
+            return pool.result(number), self._seconds() - before
+
+        return wait
+
+    def _errors_of_fold(self, settings: dict[str, Any], k: int) -> np.ndarray:
         """(2): sum and count of errors in fold k, now or before the search was killed."""
         before = self._seconds()
-        errors, seconds = part(
-            self.checkpoints,
-            ("trial", settings, k),
-            lambda: (self.errors(settings, self.folds[k], watch), self._seconds() - before),
-            lambda result: State({"errors": result[0].tolist(), "seconds": result[1]}),
-            lambda state: (np.array(state.facts["errors"]), state.facts["seconds"]),
-        )
+        errors, seconds = self.waiting.pop(_key([settings, k]))()
         self.began -= max(seconds - (self._seconds() - before), 0.0)
         return errors
 
@@ -364,7 +464,7 @@ class _TrialProgress(Silent):
         trials.progress.update(min(max(shares), 1.0), f"trial {len(self.ended) + 1}, fold {self.fold + 1}{self.note}")
 
 
-def _key(settings: dict[str, Any]) -> str:
+def _key(settings: Any) -> str:
     return json.dumps(settings, sort_keys=True)
 
 

@@ -93,12 +93,26 @@ class Study:
     def ask(self) -> Candidate:
         """The next candidate. The first one's values are the defaults."""
         ended = len(self.ended())
-        state = int(np.random.SeedSequence((self._seed, ended)).generate_state(1)[0])
-        self._study.sampler = self._optuna.samplers.TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS)
+        self._study.sampler = self._sampler(ended)
         waiting = self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.WAITING,))
         if not ended and not waiting:
             self._study.enqueue_trial({c.name: _code(c, c.default) for c in self._space.choices})
         trial = self._study.ask()
+        return Candidate(trial, self._values(trial))
+
+    def drawn(self, number: int) -> dict[str, Any] | None:
+        """The values of the trial with this number, where they do not depend on the trials before it; else None."""
+        if not 0 < number < RANDOM_TRIALS:
+            return None
+        return self._values(self._optuna.create_study(sampler=self._sampler(number)).ask())
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """What chooses the values of the trial with this number."""
+        state = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
+        return self._optuna.samplers.TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS)
+
+    def _values(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The values of all choices, as the sampler of the trial suggests them."""
         values: dict[str, Any] = {}
         for choice in self._space.choices:
             if choice.kind == "log":
@@ -107,7 +121,7 @@ class Study:
                 values[choice.name] = trial.suggest_categorical(choice.name, choice.values)
             else:
                 values[choice.name] = choice.values[trial.suggest_int(choice.name, 0, len(choice.values) - 1)]
-        return Candidate(trial, values)
+        return values
 
     def tell(self, candidate: Candidate, trial: Trial) -> None:
         """How a candidate ended."""
