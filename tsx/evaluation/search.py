@@ -297,10 +297,11 @@ class Trials:
 
     def tuning(self, about: Mapping[str, str], seed: int, given: dict[str, Any]) -> Tuning:
         """What comes of them, in a study of `about` (see `open_study`)."""
-        with (
-            open_study(self.search.study, self.space, about, seed) as study,
-            self.work.by(lambda piece: self.subject.errors(piece, self.watch, self.checkpoints)) as pool,
-        ):
+
+        def errors(piece: FoldOfTrial) -> np.ndarray:
+            return self.subject.errors(piece, self.watch, self.checkpoints)
+
+        with open_study(self.search.study, self.space, about, seed) as study, self.work.by(errors) as pool:
             self.run(study, pool)
             ended, importance = study.ended(), study.importance()
         return tuning_of(ended, importance, self, given)

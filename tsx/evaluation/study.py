@@ -109,7 +109,10 @@ class Study:
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """What chooses the values of the trial with this number."""
         state = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
-        return self._optuna.samplers.TPESampler(seed=state, n_startup_trials=RANDOM_TRIALS)
+        sampler: optuna.samplers.BaseSampler = self._optuna.samplers.TPESampler(
+            seed=state, n_startup_trials=RANDOM_TRIALS
+        )
+        return sampler
 
     def _values(self, trial: optuna.Trial) -> dict[str, Any]:
         """The values of all choices, as the sampler of the trial suggests them."""

@@ -33,6 +33,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
+from tsx.runtime.engines import LOCAL, Work
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Finding
 from tsx.spec.settings import Question
@@ -57,6 +58,7 @@ def explain_forecaster(
     given_out: Quantiles | None = None,
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
+    work: Work = LOCAL,
 ) -> Explanation:
     """Explain the newest forecast of every series, and earlier ones up to `question.windows` in all.
 
@@ -70,6 +72,7 @@ def explain_forecaster(
     detail    what is shown of single series
     given_out the quantiles (B, H, Q) of forecasts as they are given out, of which pictures are drawn; by default those
               of the forecaster
+    work      by what the windows are explained, as `explain_windows` says
 
     Raises ConfigError for what the model cannot answer, DataError as forecasting does, `nothing-to-compare`, or
     `group-too-small` where fewer series are explained than the smallest group may have.
@@ -94,7 +97,7 @@ def explain_forecaster(
     path = scratch.table
     check_group(len(np.unique(series)), detail)
     groups = None if cohorts is None else large_enough(Cohorts.of(cohorts, series), detail.least_group)
-    run = explain_windows(task, series, cutoffs, groups, path, progress, checkpoints)
+    run = explain_windows(task, series, cutoffs, groups, path, progress, checkpoints, work)
     places = population_of(panel, forecaster.config.context_length, forecaster.config.horizon)
     population, repeats = source.cut(*places), Repeats(task, run.sample)
     members = None

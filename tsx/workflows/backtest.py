@@ -14,7 +14,7 @@ from tsx.model.classifier import class_values
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.labels import find_classes
 from tsx.panel.panel import Panel
-from tsx.progress import SILENT, Progress, identify
+from tsx.progress import SILENT, Progress, Run, identify
 from tsx.runtime.engines import Worker
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding
@@ -106,10 +106,11 @@ def _read(data: Source, request: Request, progress: Progress) -> _Asked:
     return _Asked(panel, settings, evaluation)
 
 
-def folds_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldPiece, ScoredFold], Panel]:
+def folds_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldPiece, ScoredFold], Run]:
     """What does a fold of this backtest in another process."""
     asked = _read(data, request, SILENT)
-    return Rolling.of(asked.panel, asked.settings, asked.evaluation).learn_and_forecast, asked.panel
+    rolling = Rolling.of(asked.panel, asked.settings, asked.evaluation)
+    return rolling.learn_and_forecast, run_of(request, asked.panel)
 
 
 def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
@@ -118,7 +119,7 @@ def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
     panel = asked.panel
     run = run_of(request, panel)
     identify(progress, run)
-    work = work_of(request, data, panel, folds_elsewhere)
+    work = work_of(request, data, run, folds_elsewhere)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
         result = run_backtest(
             panel, asked.settings, asked.evaluation, progress=progress, checkpoints=checkpoints, work=work

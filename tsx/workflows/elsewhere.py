@@ -1,4 +1,4 @@
-"""The work of a run in other processes: each reads the table for itself, by its path, and sees that it is the same."""
+"""The work of a run in other processes, each of which reads the table and the model for itself."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any
 from tsx.errors import DataError, UsageError
 from tsx.io.remote import is_remote, open_stores_with, options
 from tsx.io.source import Source
-from tsx.panel.panel import Panel
+from tsx.progress import Run
 from tsx.runtime.engines import LOCAL, Work, Worker
 from tsx.spec import verbs
 from tsx.spec.verbs import Request
-from tsx.workflows.run import panel_digest
 
-Open = Callable[[Any, Request], tuple[Worker[Any, Any], Panel]]
-"""From a table and a request to what does a piece of this run, and the panel that it works on: a function that another
-process finds by its name."""
+Open = Callable[[Any, Request], tuple[Worker[Any, Any], Run]]
+"""From a table and a request to what does a piece of a run, and which run that is: a function that another process
+finds by its name."""
 
 
-def work_of(request: Request, data: Any, panel: Panel, open_worker: Open) -> Work:
-    """By what the run does its pieces, as `--engine` says; `panel` is the one of this process.
+def work_of(request: Request, data: Any, run: Run, open_worker: Open) -> Work:
+    """By what the run does its pieces, as `--engine` says.
 
     Raises UsageError `source-unknown` for a table that no other process can read.
     """
@@ -37,35 +36,35 @@ def work_of(request: Request, data: Any, panel: Panel, open_worker: Open) -> Wor
             where="data",
         )
     given = {name: absolute(request, name) for name in request.given if name not in ("engine", "checkpoint")}
-    return Work(
-        engine,
-        partial(_opened, open_worker, request.verb.name, given, _absolute(data), options() or {}, panel_digest(panel)),
-    )
+    if request.verb.takes("model"):
+        given["model"] = absolute(request, "model")
+    asked = (request.verb.name, given, _absolute(data), options() or {})
+    return Work(engine, partial(_opened, open_worker, *asked, run.id))
 
 
 def _opened(
-    open_worker: Open, verb: str, given: dict[str, Any], data: Any, stores: dict[str, str], digest: str
+    open_worker: Open, verb: str, given: dict[str, Any], data: Any, stores: dict[str, str], run: str
 ) -> Worker[Any, Any]:
-    """The worker of another process. Raises DataError `table-changed`, and as `open_worker`."""
+    """The worker of another process. Raises DataError `inputs-changed`, and as `open_worker`."""
     open_stores_with(stores)
-    worker, panel = open_worker(data, Request(verbs.by_name(verb), given))
-    if panel_digest(panel) != digest:
-        raise table_changed(data)
+    worker, own = open_worker(data, Request(verbs.by_name(verb), given))
+    if own.id != run:
+        raise inputs_changed(data)
     return worker
 
 
-def table_changed(data: Any) -> DataError:
+def inputs_changed(data: Any) -> DataError:
     return DataError(
-        "table-changed",
-        "a process that works on this run does not read the rows that this one has read",
-        hint="see that no other program writes to the table, and that its path names the same files on every machine",
+        "inputs-changed",
+        "a process that works on this run reads another table or another model than this one",
+        hint="see that no other program writes to them, and that their paths name the same files on every machine",
         where=str(data) if isinstance(data, str | Path) else "data",
     )
 
 
 def absolute(request: Request, name: str) -> Any:
     """The value of a setting, as a process in another folder understands it."""
-    value = request.given[name]
+    value = request[name]
     kind = request.verb[name].kind
     if kind not in ("path", "table") or not isinstance(value, str | Path) or is_remote(value):
         return value

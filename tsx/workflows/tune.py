@@ -14,7 +14,7 @@ from tsx.evaluation.study import check_study
 from tsx.io.source import Source
 from tsx.panel.labels import find_classes
 from tsx.panel.panel import Panel
-from tsx.progress import SILENT, Progress, identify
+from tsx.progress import SILENT, Progress, Run, identify
 from tsx.runtime.engines import Worker
 from tsx.spec.checkpoints import Checkpoints
 from tsx.spec.settings import Reading, Roles, Search, Settings
@@ -53,7 +53,7 @@ def tune(data: Source, request: Request, progress: Progress) -> Tuning:
     asked, panel = _Asked.of(request), _read_labelled(data, request, progress)
     run = run_of(request, panel)
     identify(progress, run)
-    work = work_of(request, data, panel, class_trials_elsewhere)
+    work = work_of(request, data, run, class_trials_elsewhere)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
         classes = find_classes(panel)
         tuned = tune_classes(panel, classes, asked.settings, asked.search, asked.given, progress, checkpoints, work)
@@ -66,7 +66,7 @@ def _tune_forecasts(data: Source, request: Request, progress: Progress) -> Tunin
     read = _read(data, request, asked, progress)
     run = run_of(request, read.panel)
     identify(progress, run)
-    work = work_of(request, data, read.panel, trials_elsewhere)
+    work = work_of(request, data, run, trials_elsewhere)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
         settings = wishes_left(asked.settings)
         tuned = tune_panel(read.panel, read.reading, settings, asked.search, asked.given, progress, checkpoints, work)
@@ -81,18 +81,19 @@ def _read_labelled(data: Source, request: Request, progress: Progress) -> Panel:
     return open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress).panel
 
 
-def trials_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldOfTrial, np.ndarray], Panel]:
+def trials_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldOfTrial, np.ndarray], Run]:
     """What scores a fold of a trial in another process."""
     asked = _Asked.of(request)
     read = _read(data, request, asked, SILENT)
-    return Searched.of(read.panel, read.reading, wishes_left(asked.settings), asked.search).errors, read.panel
+    searched = Searched.of(read.panel, read.reading, wishes_left(asked.settings), asked.search)
+    return searched.errors, run_of(request, read.panel)
 
 
-def class_trials_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldOfTrial, np.ndarray], Panel]:
+def class_trials_elsewhere(data: Source, request: Request) -> tuple[Worker[FoldOfTrial, np.ndarray], Run]:
     """As `trials_elsewhere`, of a search with a label."""
     asked, panel = _Asked.of(request), _read_labelled(data, request, SILENT)
     searched = SearchedClasses.of(panel, find_classes(panel), asked.settings, asked.search, asked.given)
-    return searched.errors, panel
+    return searched.errors, run_of(request, panel)
 
 
 def _noted(tuned: Tuning, checkpoints: Checkpoints) -> Tuning:

@@ -30,6 +30,7 @@ from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
+from tsx.runtime.engines import LOCAL, Work
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision, announce
 from tsx.spec.settings import Question
@@ -54,6 +55,7 @@ def explain_classifier(
     scratch: Scratch | None = None,
     progress: Progress = SILENT,
     checkpoints: Checkpoints = NONE,
+    work: Work = LOCAL,
 ) -> ClassExplanation:
     """Explain the classes of up to `question.windows` series, evenly spaced over the panel.
 
@@ -63,28 +65,16 @@ def explain_classifier(
     others   made as the classifier's network from other seeds, whose reasons are compared
     detail   what is shown of single series
     scratch  the folder of the long table, which goes with the explanation; by default among the temporary files
+    work     by what the series are explained, as `explain_series` says
 
-    Raises ConfigError `explain-unknown`, DataError `too-few-references`, `group-too-small`.
+    Raises as `task_of`.
     """
-    explain = explained_word(question.explain)
-    table = panel if table is None else table
-    if len(table) < FEWEST_REFERENCES:
-        raise DataError(
-            "too-few-references",
-            f"absent values come from other series, and there are {len(table):,}; at least {FEWEST_REFERENCES} are "
-            "needed",
-            hint="name a table with more series: --reference FILE, such as the one that the model was fitted on",
-            where="reference",
-        )
-    question, decisions = _with_players(classifier, panel, table, question, named)
+    task, decisions, p = task_of(classifier, panel, question, named=named, table=table, detail=detail)
     announce(decisions, progress)
-    series = evenly_spaced(len(panel), question.windows)
-    check_group(len(series), detail)
-    p = classifier.probabilities(panel, series)
-    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table, detail)
+    table, question, series, explain = panel if table is None else table, task.question, task.series, task.explain
     scratch = scratch or Scratch()
     changes, answered = ({}, ()) if question.counterfactual is None else counterfactuals(task)
-    run = explain_series(task, scratch.table, progress, checkpoints)
+    run = explain_series(task, scratch.table, progress, checkpoints, work)
     repeats = ClassRepeats(task, run)
     evidence = repeats.evidence(codes_of_labels(table, classifier.config.classes)[task.lent], others, progress)
     checks = tuple(_reworded(check) for check in verdicts.judge(evidence))
@@ -133,6 +123,37 @@ def explain_classifier(
         importance_path=scratch.table,
         _folder=scratch,
     )
+
+
+def task_of(
+    classifier: Classifier,
+    panel: Panel,
+    question: Question,
+    *,
+    named: bool = True,
+    table: Panel | None = None,
+    detail: Detail = EVERYTHING,
+) -> tuple[ClassTask, tuple[Decision, ...], np.ndarray]:
+    """What is explained, what was decided about it, and the probabilities (B, K) of its series.
+
+    Raises ConfigError `explain-unknown`, DataError `too-few-references`, `group-too-small`.
+    """
+    explain = explained_word(question.explain)
+    table = panel if table is None else table
+    if len(table) < FEWEST_REFERENCES:
+        raise DataError(
+            "too-few-references",
+            f"absent values come from other series, and there are {len(table):,}; at least {FEWEST_REFERENCES} are "
+            "needed",
+            hint="name a table with more series: --reference FILE, such as the one that the model was fitted on",
+            where="reference",
+        )
+    question, decisions = _with_players(classifier, panel, table, question, named)
+    series = evenly_spaced(len(panel), question.windows)
+    check_group(len(series), detail)
+    p = classifier.probabilities(panel, series)
+    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table, detail)
+    return task, decisions, p
 
 
 def knowledge_of(hold_out: dict[str, Any]) -> Knowledge:

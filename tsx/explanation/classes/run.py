@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from tsx.explanation.classes.writer import Explained, SeriesWriter, Tally
 from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.shap.chunk import Chunk, Masker
 from tsx.explanation.shap.exact import is_exact
-from tsx.explanation.shap.played import Played, in_turn
+from tsx.explanation.shap.played import Played, begun, random_of
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import ShapValues
 from tsx.explanation.shap.shap_run import EXACT, SAMPLE_SIZE, SAMPLED, shapley_values
@@ -26,6 +26,7 @@ from tsx.model.classifier import Classifier, CombinedClassifier
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import Progress
+from tsx.runtime.engines import LOCAL, Work, in_order
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.settings import Question
 
@@ -105,6 +106,12 @@ class ClassTask:
         game = game_of(network or self.classifier.network, self.cells, self.explain, self.classes)
         return Chunk(game, rows, [Masker(self.references)] * len(rows), self.players, alike=True)
 
+    def play(self, part: np.ndarray) -> Played:
+        """What is found of some of the series, by their numbers (b) within the explained ones."""
+        chunk, question = self.chunk(self.rows[part]), self.question
+        shap = shapley_values(chunk, question, random_of(question.seed, int(part[0])))
+        return Played(shap, is_exact(chunk, question.max_evals), chunk.absent)
+
     def shown_values(self, rows: Tensor) -> np.ndarray:
         """(b, P) the players' values of series with these cells, in the user's units."""
         return self.cells.shown(rows.cpu().numpy(), self.classifier.location, self.players)
@@ -127,14 +134,18 @@ class ClassRun:
     method: dict[str, Any]
 
 
-def explain_series(task: ClassTask, path: Path, progress: Progress, checkpoints: Checkpoints = NONE) -> ClassRun:
-    """The SHAP values of all series of the task, written to `path`."""
+def explain_series(
+    task: ClassTask, path: Path, progress: Progress, checkpoints: Checkpoints = NONE, work: Work = LOCAL
+) -> ClassRun:
+    """The SHAP values of all series of the task, written to `path`.
+
+    `work`: by what they are explained; another process makes the `play` of this task.
+    """
     question, players, count = task.question, task.players, len(task.series)
     size = int(np.clip(CHUNK_CELLS // task.references.numel(), 1, CHUNK_SERIES))
     # even parts: few series left over would be explained with fewer to share their errors with
     parts = np.array_split(np.arange(count), -(-count // size))
     numbers = evenly_spaced(count, SAMPLE_SIZE)
-    random = np.random.default_rng(question.seed)
     found: list[ShapValues] = []
     sampled: list[ShapValues] = []
     base, explained = [], []
@@ -143,14 +154,15 @@ def explain_series(task: ClassTask, path: Path, progress: Progress, checkpoints:
     exact = False
     progress.start("explaining", count)
     try:
-        with SeriesWriter.to(path, Explained(task.panel, task.names, players, task.detail.values)) as writer:
-            for part in parts:
-                rows = task.rows[part]
-                chunk = task.chunk(rows)
-                play = partial(_play, chunk, question)
-                shap = in_turn(checkpoints, int(part[0]), random, play).shap
-                exact = is_exact(chunk, question.max_evals)
-                writer.append(task.series[part], task.shown_values(rows), shap)
+        explained_rows = Explained(task.panel, task.names, players, task.detail.values)
+        with SeriesWriter.to(path, explained_rows) as writer, work.by(task.play) as plays:
+
+            def begin(part: np.ndarray) -> Callable[[], Played]:
+                return begun(checkpoints, int(part[0]), lambda: partial(plays.result, plays.submit(part)))
+
+            for part, played in zip(parts, in_order(begin, parts, plays.room)):
+                shap, exact = played.shap, played.exact
+                writer.append(task.series[part], task.shown_values(task.rows[part]), shap)
                 sampled += [shap[n - part[0]] for n in numbers[(numbers >= part[0]) & (numbers <= part[-1])]]
                 found += shap[: max(task.detail.series - len(found), 0)]
                 base += [each.base.sum(-1) for each in shap]
@@ -178,7 +190,3 @@ def explain_series(task: ClassTask, path: Path, progress: Progress, checkpoints:
         "seed": question.seed,
     }
     return ClassRun(writer.tally, numbers, sampled, found, np.stack(base), np.stack(explained), method)
-
-
-def _play(chunk: Chunk, question: Question, random: np.random.Generator) -> Played:
-    return Played(shapley_values(chunk, question, random))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from tsx.explanation.over_time import CutoffSums
 from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.shap.chunk import POPULATION, Chunk
 from tsx.explanation.shap.exact import enumerate_all, is_exact
+from tsx.explanation.shap.game import flatten
 from tsx.explanation.shap.importance_writer import ImportanceWriter, RowLayout
 from tsx.explanation.shap.interactions import interaction_table, strongest_interactions
-from tsx.explanation.shap.played import Played, in_turn
+from tsx.explanation.shap.played import Played, begun, random_of
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.references import ReferenceCounts, ReferencePool
 from tsx.explanation.shap.sampling import ShapValues, estimate
@@ -28,6 +29,7 @@ from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import Progress
+from tsx.runtime.engines import LOCAL, Work, in_order
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.settings import Question
 from tsx.wording import count
@@ -112,6 +114,43 @@ class _Tally:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Windows that are explained together, at `cutoffs` (W) of `series` (W): those from number `first` on."""
+
+    first: int
+    series: np.ndarray
+    cutoffs: np.ndarray
+    players: Players
+
+
+class Player:
+    """Plays stretches of windows of a task; their players are said by the stretch."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.pool = task, task.references()
+
+    def __call__(self, stretch: Stretch) -> Played:
+        question, where = self.task.question, (stretch.series, stretch.cutoffs)
+        batch = self.task.source.cut(*where)
+        chunk = Chunk.of(self.task.forecaster, batch, self.pool.of(*where, batch), stretch.players, question)
+        shap = shapley_values(chunk, question, random_of(question.seed, stretch.first))
+        exact = is_exact(chunk, question.max_evals)
+        if question.interactions <= 1 or stretch.first >= INTERACTING:
+            return Played(shap, exact, chunk.absent)
+        layout = layout_of(replace(self.task, players=stretch.players))
+        random = np.random.default_rng((question.seed, stretch.first))
+        pairs = strongest_interactions(chunk, shap, count=question.interactions, draws=_draws(question), random=random)
+        table = interaction_table(layout, *where, pairs)
+        return Played(shap, exact, chunk.absent, (table,), sum(each.evaluations for each in pairs))
+
+
+def layout_of(task: Task) -> RowLayout:
+    """The rows of the table of SHAP values."""
+    layout = RowLayout.of(task.forecaster, task.panel, task.players, task.question)
+    return replace(layout, quoted=task.detail.values)
+
+
 def explain_windows(
     task: Task,
     series: np.ndarray,
@@ -120,67 +159,51 @@ def explain_windows(
     path: Path,
     progress: Progress,
     checkpoints: Checkpoints = NONE,
+    work: Work = LOCAL,
 ) -> ShapRun:
-    """The SHAP values of the windows of `series` (W) at `cutoffs` (W, positions), written to `path` chunk by chunk."""
+    """The SHAP values of the windows of `series` (W) at `cutoffs` (W, positions), written to `path` chunk by chunk.
+
+    `work`: by what the chunks are played; another process makes the `Player` of this task, whoever its players are.
+    """
     question, players = task.question, task.players
-    pool, counts, tally = task.references(), ReferenceCounts(task.forecaster.config.season), _Tally()
-    random = np.random.default_rng(question.seed)
+    player, counts, tally = Player(task), ReferenceCounts(task.forecaster.config.season), _Tally()
     numbers = evenly_spaced(len(series), SAMPLE_SIZE)
     sampled: list[ShapValues] = []
     interactions: list[pl.DataFrame] = []
     size = windows_together(players)
-    layout = replace(RowLayout.of(task.forecaster, task.panel, players, question), quoted=task.detail.values)
+    layout = layout_of(task)
     history = CutoffSums(players)
     sums = None if groups is None else CohortSums(groups, layout, question.seed)
+    stretches = [
+        Stretch(begin, series[begin : begin + size], cutoffs[begin : begin + size], players)
+        for begin in range(0, len(series), size)
+    ]
     progress.start("explaining", len(series))
     try:
-        with ImportanceWriter.to(path, layout) as writer:
-            for begin in range(0, len(series), size):
-                part = slice(begin, begin + size)
-                batch = task.source.cut(series[part], cutoffs[part])
-                references = pool.of(series[part], cutoffs[part], batch)
-                counts.add(references)
-                chunk = Chunk.of(task.forecaster, batch, references, players, question)
-                wanted = question.interactions > 1 and begin < INTERACTING
-                played = in_turn(
-                    checkpoints,
-                    begin,
-                    random,
-                    partial(_play, chunk, question, layout, wanted, series[part], cutoffs[part]),
-                )
-                shap = played.shap
-                tally.add(shap, exact=is_exact(chunk, question.max_evals), absent=chunk.absent)
-                found = writer.append(series[part], cutoffs[part], chunk.cells.cpu().numpy(), shap)
+        with ImportanceWriter.to(path, layout) as writer, work.by(player) as plays:
+
+            def begin(stretch: Stretch) -> Callable[[], Played]:
+                return begun(checkpoints, stretch.first, lambda: partial(plays.result, plays.submit(stretch)))
+
+            for stretch, played in zip(stretches, in_order(begin, stretches, plays.room)):
+                own, at, first, shap = stretch.series, stretch.cutoffs, stretch.first, played.shap
+                batch = task.source.cut(own, at)
+                counts.add(player.pool.of(own, at, batch))
+                tally.add(shap, exact=played.exact, absent=played.absent)
+                found = writer.append(own, at, flatten(batch).cpu().numpy(), shap)
                 history.add(*found)
                 if sums is not None:
-                    sums.add(series[part], *found)
+                    sums.add(own, *found)
                 interactions += played.interactions
                 tally.evaluations += played.evaluations
-                sampled += [shap[n - begin] for n in numbers[(numbers >= begin) & (numbers < begin + len(shap))]]
-                progress.update(begin + len(shap))
+                sampled += [shap[n - first] for n in numbers[(numbers >= first) & (numbers < first + len(shap))]]
+                progress.update(first + len(shap))
     finally:
         progress.finish()
     sample = Sample(series[numbers], cutoffs[numbers], sampled)
     return ShapRun(
         writer, path, sample, sums, history, pl.concat(interactions) if interactions else None, counts, tally.method()
     )
-
-
-def _play(
-    chunk: Chunk,
-    question: Question,
-    layout: RowLayout,
-    interactions: bool,
-    series: np.ndarray,
-    cutoffs: np.ndarray,
-    random: np.random.Generator,
-) -> Played:
-    shap = shapley_values(chunk, question, random)
-    if not interactions:
-        return Played(shap)
-    pairs = strongest_interactions(chunk, shap, count=question.interactions, draws=_draws(question), random=random)
-    table = interaction_table(layout, series, cutoffs, pairs)
-    return Played(shap, (table,), sum(each.evaluations for each in pairs))
 
 
 def windows_together(players: Players) -> int:
