@@ -126,9 +126,18 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         >>> fit = tsx.fit("sales.parquet", horizon=28, past=["price"])  # doctest: +SKIP
         >>> fit.backtest.verdict.sentence  # doctest: +SKIP
     """
+    from tsx.workflows.together import together
+
+    with together(request, data):
+        return _fit(data, request, progress)
+
+
+def _fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     if request["private_epsilon"] is not None:
         from tsx.workflows.fit_private import fit_privately
+        from tsx.workflows.together import check_alone
 
+        check_alone(request, "a network with --private-epsilon", "private_epsilon")
         return fit_privately(data, request, progress)
     if request["update"]:
         from tsx.store.classifier import is_classifier
@@ -317,9 +326,11 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
     """
     if request["label"] is not None:
         from tsx.workflows.backtest import backtest_labels
+        from tsx.workflows.together import together
 
         outputs.check_table(request["out"])
-        classified = backtest_labels(data, request, progress)
+        with together(request, data):
+            classified = backtest_labels(data, request, progress)
         _write(classified.frame, request)
         return classified
     check_no_label(request)

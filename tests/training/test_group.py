@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,9 @@ from torch import Tensor
 
 import tsx
 from tests.processes import autoregression, make_panel
+from tests.runtime.test_engines import has_ray
 from tests.stored import tree
+from tsx.errors import DataError
 from tsx.model.batch import Windows
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
@@ -32,7 +36,8 @@ from tsx.spec.checkpoints import State
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.store.forecaster import load_forecaster
-from tsx.training import loop, window_lesson
+from tsx.training import classifier, ensemble, loop, window_lesson
+from tsx.training.ensemble import train_members
 from tsx.training.window_lesson import train_windows
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +75,19 @@ class OfThreads(Group):
 
     def say(self, content: Any) -> Any:
         return json.loads(self.table.all(self.rank, json.dumps(content))[0])
+
+    def gather(self, content: Any) -> list[Any]:
+        return [pickle.loads(each) for each in self.table.all(self.rank, pickle.dumps(content))]
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        MINE.group = ALONE
+        yield
+        MINE.group = self
+
+
+MINE = threading.local()
+"""What each thread takes for the group of its process."""
 
 
 class Kept:
@@ -114,17 +132,16 @@ def learn(checkpoints: Any = None, *, max_steps: int = 20, series: int = 3) -> t
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """Calls a function in so many threads, each of which takes itself for one process of a group."""
-    mine = threading.local()
-    for module in (loop, window_lesson):
-        monkeypatch.setattr(module, "current", lambda: getattr(mine, "group", ALONE))
+    for module in (loop, window_lesson, ensemble, classifier):
+        monkeypatch.setattr(module, "current", lambda: getattr(MINE, "group", ALONE))
 
     def call(size: int, work: Callable[[Group], Any]) -> list[Any]:
         table = Table(size)
 
         def one(rank: int) -> Any:
             torch.set_num_threads(1)
-            mine.group = OfThreads(rank, size, table)
-            return work(mine.group)
+            MINE.group = OfThreads(rank, size, table=table)
+            return work(MINE.group)
 
         with ThreadPoolExecutor(size) as pool:
             return list(pool.map(one, range(size)))
@@ -157,6 +174,46 @@ def test_a_group_that_was_killed_goes_on_from_what_its_leader_wrote(together: Ca
         assert all(torch.equal(weights[name], expected[name]) for name in weights)
     by_one, _ = learn(kept)
     assert np.allclose(by_one.evaluations, whole[0][0].evaluations, rtol=1e-4)
+
+
+def test_members_are_shared_out_and_each_is_the_one_that_a_single_process_trains(
+    together: Callable[..., list[Any]],
+) -> None:
+    panel = make_panel([autoregression(120, seed) for seed in range(3)])
+    windows = Windows(
+        panel, context_length=8, horizon=3, covariate_location=np.zeros(0), static_codes=np.zeros((3, 0), np.int64)
+    )
+
+    def members() -> tuple[list[dict[str, Tensor]], History]:
+        networks = [deepcopy(UNTRAINED) for _ in range(3)]
+        config = TrainingConfig(max_steps=6, batch_size=10, evaluate_every=3, members=3)
+        history = train_members(networks, windows, Cutoffs(np.full(3, 7), np.full(3, 110)), [], config)
+        return [network.state_dict() for network in networks], history
+
+    alone, history = members()
+    assert not all(torch.equal(alone[0][name], alone[1][name]) for name in alone[0])
+    for own, its in together(2, lambda group: members()):
+        assert its.evaluations == history.evaluations
+        for one, other in zip(own, alone, strict=True):
+            assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_all_raise_what_one_of_them_raises(together: Callable[..., list[Any]]) -> None:
+    def work(part: int) -> int:
+        if part == 1:
+            raise DataError("made-up", "part 1 is refused")
+        return part
+
+    def one(group: Group) -> str:
+        with pytest.raises(DataError, match="part 1") as error:
+            group.each(work, range(3))
+        return error.value.code
+
+    assert together(2, one) == ["made-up", "made-up"]
+    assert (
+        together(2, lambda group: group.each(lambda part: (part, MINE.group.size), range(5)))
+        == [[(part, 1) for part in range(5)]] * 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,15 +256,22 @@ SIZES = ["--horizon", "3", "--context-length", "8", "--hidden-size", "4", "--max
 """Of a fit that takes seconds."""
 
 
-def write_table(path: Path) -> Path:
+def write_table(path: Path, series: int = 4) -> Path:
     random = np.random.default_rng(0)
-    steps = np.tile(np.arange(120), 4)
-    y = np.sin(steps / 3) + 0.1 * random.normal(size=480)
-    pl.DataFrame({"id": np.repeat(np.arange(4), 120), "t": steps, "y": y}).write_parquet(path)
+    steps = np.tile(np.arange(120), series)
+    y = np.sin(steps / 3) + 0.1 * random.normal(size=120 * series)
+    pl.DataFrame({"id": np.repeat(np.arange(series), 120), "t": steps, "y": y}).write_parquet(path)
     return path
 
 
-def fit_in_processes(folder: Path, model: str, *flags: str, **variables: str) -> list[tuple[int, str, str]]:
+def weights_of(model: Path) -> bytes:
+    """The bytes of the weights of the first version."""
+    return (model / "versions" / "v1" / "model.safetensors").read_bytes()
+
+
+def fit_in_processes(
+    folder: Path, model: str, *flags: str, sizes: list[str] = SIZES[:-1], **variables: str
+) -> list[tuple[int, str, str]]:
     """The status and the words of two processes that fit together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -220,7 +284,7 @@ def fit_in_processes(folder: Path, model: str, *flags: str, **variables: str) ->
             **{"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)},
             **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
         }
-        words = [sys.executable, "-c", PROGRAM, "fit", "t.parquet", "--model", model, *SIZES, *flags]
+        words = [sys.executable, "-c", PROGRAM, "fit", "t.parquet", "--model", model, *sizes, *flags, "--json"]
         pipe = subprocess.PIPE
         started.append(subprocess.Popen(words, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True))
     said = [process.communicate(timeout=240) for process in started]
@@ -238,6 +302,40 @@ def test_two_processes_fit_what_one_fits_and_one_of_them_speaks(tmp_path: Path) 
     assert np.allclose(*curves, rtol=1e-3)
     assert [path.name for path in (tmp_path / "pair" / "versions").iterdir()] == ["v1"]
     assert not (tmp_path / "pair" / ".checkpoint").exists()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("flags", [["--ensemble", "3"], ["--label", "kind"]])
+def test_two_processes_share_networks_out_and_write_the_bytes_of_one(tmp_path: Path, flags: list[str]) -> None:
+    table = pl.read_parquet(write_table(tmp_path / "t.parquet", series=24))
+    if "--label" in flags:
+        flags = ["--id", "id", "--time", "t", "--label", "kind"]
+        table = table.with_columns(
+            pl.when(pl.col("id") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b")).alias("kind")
+        )
+        table.write_parquet(tmp_path / "t.parquet")
+    sizes = [] if "--label" in flags else SIZES[:-1]
+    command = [sys.executable, "-m", "tsx", "fit", "t.parquet", "--model", "alone", *sizes, *flags, "--max-steps", "5"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    (status, said, _), follower = fit_in_processes(tmp_path, "pair", *flags, "--max-steps", "5", sizes=sizes)
+    assert (status, json.loads(said)["version"], follower) == (0, "v1", (0, "", ""))
+    assert weights_of(tmp_path / "pair") == weights_of(tmp_path / "alone")
+
+
+@pytest.mark.nightly
+@has_ray
+def test_a_fit_on_ray_is_the_fit_of_one_process_and_a_lost_process_ends_it(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.parquet")
+    asked: dict[str, Any] = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 30}
+    alone = tsx.fit(table, model=tmp_path / "alone", **asked)
+    pair = tsx.fit(table, model=tmp_path / "pair", engine="ray", **asked)
+    curves = [np.array(each.forecaster.history.evaluations) for each in (alone, pair)]
+    assert np.allclose(*curves, rtol=1e-3)
+    assert "processes train together" in next(d.reason for d in pair.decisions if d.name == "device")
+    assert [path.name for path in (tmp_path / "pair" / "versions").iterdir()] == ["v1"]
+    tsx.fit(table, model=tmp_path / "members", ensemble=2, **asked)
+    tsx.fit(table, model=tmp_path / "shared", engine="ray", ensemble=2, **asked)
+    assert weights_of(tmp_path / "shared") == weights_of(tmp_path / "members")
 
 
 @pytest.mark.nightly

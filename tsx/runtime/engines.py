@@ -27,8 +27,8 @@ Engine = Literal["local", "threads", "ray"]
 
 ATTEMPTS = 3
 """How often a piece is begun whose process ended meanwhile."""
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Of an actor, of which there is one a core."""
+THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "MKL_NUM_THREADS")
+"""Variables that say how many threads the libraries of a process use."""
 OBJECT_STORE = 80 * 2**20
 """Bytes of Ray's object store, which is hardly used."""
 
@@ -273,9 +273,9 @@ def _started() -> Any:
 class Actor:
     """One process that works: it makes its worker, and gives failures back as plain data."""
 
-    def __init__(self, make: Callable[[], Worker[Any, Any]]) -> None:
-        os.environ.update(ONE_THREAD)  # read when the libraries are loaded
-        self.make = make
+    def __init__(self, make: Callable[[], Worker[Any, Any]], threads: int = 1) -> None:
+        os.environ.update(dict.fromkeys(THREADS, str(threads)))  # read when the libraries are loaded
+        self.make, self.threads = make, threads
         self.worker: Worker[Any, Any] | None = None
 
     def work(self, piece: Any) -> tuple[str, Any]:
@@ -283,7 +283,7 @@ class Actor:
             if self.worker is None:
                 import torch
 
-                torch.set_num_threads(1)
+                torch.set_num_threads(self.threads)
                 self.worker = self.make()
             return "result", self.worker(piece)
         except TsxError as error:

@@ -31,6 +31,7 @@ from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, Stage, task
 from tsx.runtime.devices import choose_device
 from tsx.runtime.executor import one_thread
+from tsx.runtime.group import current
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision
@@ -351,13 +352,18 @@ def _train_members(
     progress: Progress,
     checkpoints: Checkpoints,
 ) -> tuple[list[SequenceClassifier], list[History], list[np.ndarray]]:
-    """Networks for each fold, trained without it, and their log probabilities (M, K) of the series of the fold."""
+    """Networks for each fold, trained without it, and their log probabilities (M, K) of the series of the fold.
+
+    A group shares the networks out: each is trained by one process, alone.
+    """
     learnable, training, start = classes.labelled, plan.training, plan.start
     folds = plan.folds or [np.zeros(len(learnable), np.bool_)] * training.members
     several = training.members // len(folds)
-    members, histories, said = [], [], []
-    for k, held in enumerate(np.repeat(folds, several, axis=0)):
+    of_network = np.repeat(folds, several, axis=0)
+
+    def train_member(k: int) -> tuple[SequenceClassifier, History, torch.Tensor | None]:
         seeded = replace(training.within(1 / training.members), seed=training.seed + k)
+        held = of_network[k]
         learn = learnable[~held]
         stop = np.zeros(len(learn), np.bool_)
         if len(learn) >= FEWEST_TO_STOP:
@@ -370,10 +376,13 @@ def _train_members(
         else:
             network = deepcopy(cast(SequenceClassifier, start.network.members[k]))
         stage = Stage(progress, f"network {k + 1} of {training.members}") if training.members > 1 else progress
-        histories.append(train_classes(network, given, seeded, stage, checkpoints))
-        members.append(network)
-        if plan.folds:
-            said.append(logits_of(network, sequences, learnable[held]).double().log_softmax(-1))
+        history = train_classes(network, given, seeded, stage, checkpoints)
+        said = logits_of(network, sequences, learnable[held]).double().log_softmax(-1) if plan.folds else None
+        return network, history, said
+
+    trained = current().each(train_member, range(training.members))
+    members, histories = [network for network, _, _ in trained], [history for _, history, _ in trained]
+    said = [each for _, _, each in trained if each is not None]
     of_folds = [pooled(torch.stack(said[k : k + several])).cpu().numpy() for k in range(0, len(said), several)]
     return members, histories, of_folds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import cast
@@ -16,7 +16,7 @@ from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
 from tsx.progress import SILENT, Progress, Relay
 from tsx.runtime.executor import Each, Stopped, run_until_failure, side_by_side
-from tsx.runtime.group import current
+from tsx.runtime.group import Group, current
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision
 from tsx.spec.history import History
@@ -58,27 +58,45 @@ def train_members(
     """Fit each member in place as `train_windows` does, member k with seed + k, in one thread per core.
 
     Two members on two cores train in the time of one, with the same bits as one after the other. Members are trained
-    one after the other on a GPU, in a group, and with dropout, whose random numbers come from a single stream.
+    one after the other on a GPU, and with dropout, whose random numbers come from a single stream. A group shares the
+    members out: each is trained by one process, alone.
     `max_time` is for all members together. Returns the first member's history, with the mean number of steps and the
     total seconds.
     """
     if len(members) == 1:
         return train_windows(members[0], windows, learn, validate, config, progress, checkpoints)
-    apart = config.device == "cpu" and not members[0].config.dropout and current().size == 1
-    rounds = -(-len(members) // (torch.get_num_threads() if apart else 1))
+    group = current()
+    apart = config.device == "cpu" and not members[0].config.dropout and group.size == 1
+    rounds = -(-len(members) // (torch.get_num_threads() if apart else group.size))
 
     def train_member(k: int, stop: threading.Event) -> History:
         own = replace(config, seed=config.seed + k, max_time=config.max_time and config.max_time / rounds)
         if not apart:
             torch.manual_seed(own.seed)
-        watched = _StopWithOthers(SILENT if apart and k else progress, stop)
+        watched = _StopWithOthers(SILENT if k and (apart or group.size > 1) else progress, stop)
         return train_windows(members[k], windows, learn, validate, own, watched, checkpoints)
 
-    with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
-        histories = run_until_failure(each, train_member, range(len(members)))
+    if group.size > 1:
+        histories = _shared_out(members, lambda k: train_member(k, threading.Event()), group)
+    else:
+        with side_by_side(config.device) if apart else nullcontext(cast(Each, map)) as each:
+            histories = run_until_failure(each, train_member, range(len(members)))
     seconds = sum(history.seconds for history in histories) / len(histories) * rounds
     steps = round(sum(history.steps for history in histories) / len(histories))
     return replace(histories[0], steps=steps, seconds=seconds)
+
+
+def _shared_out(members: Sequence[Network], train_member: Callable[[int], History], group: Group) -> list[History]:
+    """The histories of all members, each of which one process of the group trains, and all processes have then."""
+
+    def one(k: int) -> tuple[History, dict[str, torch.Tensor]]:
+        return train_member(k), members[k].state_dict()
+
+    found = group.each(one, range(len(members)))
+    for member, (_, state) in zip(members, found, strict=True):
+        member.load_state_dict(state)
+        member.eval()
+    return [history for history, _ in found]
 
 
 class _StopWithOthers(Relay):

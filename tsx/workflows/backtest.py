@@ -16,6 +16,7 @@ from tsx.panel.labels import find_classes
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, Run, identify
 from tsx.runtime.engines import Worker
+from tsx.runtime.group import joined
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Evaluation, Reading, Roles, Settings, Thresholds
@@ -59,15 +60,16 @@ class ClassBacktest(Shown):
 def backtest_labels(data: Source, request: Request, progress: Progress) -> ClassBacktest:
     """Hold out series of each class in turn, as `tsx.backtest` with a label says. Raises as `fit_labels` does."""
     check_flags(request)
-    read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
-    panel, classes = read.panel, find_classes(read.panel)
-    label = str(panel.schema.label)
-    run = run_of(request, panel)
-    identify(progress, run)
-    with checkpoints_of(request["checkpoint"], run) as checkpoints:
-        classifier, held = fit_classifier(
-            panel, classes, request.part(Settings), request.given, read.reading, progress, checkpoints
-        )
+    with joined() as group:
+        read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
+        panel, classes = read.panel, find_classes(read.panel)
+        label = str(panel.schema.label)
+        run = run_of(request, panel)
+        identify(progress, run)
+        with checkpoints_of(request["checkpoint"] if group.leads else None, run) as checkpoints:
+            classifier, held = fit_classifier(
+                panel, classes, request.part(Settings), request.given, read.reading, progress, checkpoints
+            )
     parts = [
         pl.DataFrame(
             {

@@ -28,6 +28,12 @@ def work_of(request: Request, data: Any, run: Run, open_worker: Open) -> Work:
     engine = request["engine"]
     if engine == "local":
         return LOCAL
+    return Work(engine, partial(_opened, open_worker, *asked_elsewhere(request, data), run.id))
+
+
+def asked_elsewhere(request: Request, data: Any) -> tuple[str, dict[str, Any], Any, dict[str, str]]:
+    """What another process is to be asked, as it understands it: the verb, the settings, the table, and what opens
+    object stores. Raises UsageError `source-unknown` for a table that no other process can read."""
     if str(data) == "-":
         raise UsageError(
             "source-unknown",
@@ -35,11 +41,13 @@ def work_of(request: Request, data: Any, run: Run, open_worker: Open) -> Work:
             hint="write the table to a file, and name that",
             where="data",
         )
-    given = {name: absolute(request, name) for name in request.given if name not in ("engine", "checkpoint")}
+    own = ("engine", "checkpoint", "sql", "connection")
+    given = {
+        name: absolute(request, name) for name in request.given if name not in own and not request.verb[name].output
+    }
     if request.verb.takes("model"):
         given["model"] = absolute(request, "model")
-    asked = (request.verb.name, given, _absolute(data), options() or {})
-    return Work(engine, partial(_opened, open_worker, *asked, run.id))
+    return request.verb.name, given, _absolute(data), options() or {}
 
 
 def _opened(

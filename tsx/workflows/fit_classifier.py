@@ -20,7 +20,7 @@ from tsx.panel.labels import Classes, find_classes
 from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import unplaced
 from tsx.progress import Progress, Run, identify
-from tsx.runtime.group import is_asked_for
+from tsx.runtime.group import current, joined
 from tsx.shown import Shown
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.network import to_dict
@@ -28,13 +28,12 @@ from tsx.spec.settings import Choosing, Reading, Roles, Settings
 from tsx.spec.verbs import OF_ORIGINS, OF_SHAPE, Request
 from tsx.store.classifier import save_classifier
 from tsx.store.layout import CHECKPOINT
-from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.classifier import fit_classifier
 from tsx.training.plan import words_left_out
 from tsx.wording import value_preview, verb
 from tsx.workflows.checkpointing import checkpoints_of
-from tsx.workflows.fit import fingerprint_of, rows_of
+from tsx.workflows.fit import fingerprint_of, place_of, rows_of
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_labelled
 from tsx.workflows.run import run_of
@@ -111,15 +110,8 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
     """
     began = monotonic()
     check_flags(request)
-    if is_asked_for():
-        raise ConfigError(
-            "settings-contradict",
-            "a classifier is trained by one process, and this is one of several",
-            hint="start it without torchrun",
-            where="label",
-        )
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
-    with writing_to(directory, request["wait"] or 0) as place:
+    with joined() as group, place_of(directory, request["wait"] or 0, group) as place:
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
         panel, classes = read.panel, find_classes(read.panel)
         panel = replace(panel, findings=(*panel.findings, *classes.findings))
@@ -130,7 +122,7 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
         announce(read.decisions, progress)
         run = run_of(request, panel)
         identify(progress, run)
-        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
+        with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             classifier, held = fit_classifier(
                 panel, classes, settings, request.given, read.reading, progress, checkpoints
             )
@@ -165,10 +157,13 @@ def save_fitted(
     settings: Mapping[str, Any],
     keep: int,
 ) -> str:
-    """Write a classifier that was fitted to the panel, or continued on it, as a new version, and return its name.
+    """Write a classifier that was fitted to the panel, or continued on it, as a new version, and return its name, which
+    the leader of a group alone does and knows.
 
     Where the `settings` say that it is private, neither the place of the table nor exact metrics are kept.
     """
+    if not current().leads:
+        return ""
     private = bool(settings.get("private"))
     return save_classifier(
         fitted.classifier,

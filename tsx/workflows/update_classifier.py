@@ -18,6 +18,7 @@ from tsx.panel.labels import classes_among
 from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import unplaced
 from tsx.progress import Progress, identify
+from tsx.runtime.group import joined
 from tsx.spec.decision import Decision, announce, without
 from tsx.spec.network import TrainingConfig
 from tsx.spec.setting import declared
@@ -25,14 +26,13 @@ from tsx.spec.settings import Choosing, Settings
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.layout import CHECKPOINT
-from tsx.store.lock import writing_to
 from tsx.store.manifest import ClassifierManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.classifier import continue_classifier
 from tsx.training.fit import MORE, MORE_SLOWLY
 from tsx.wording import count
 from tsx.workflows.checkpointing import checkpoints_of
-from tsx.workflows.fit import rows_of
+from tsx.workflows.fit import place_of, rows_of
 from tsx.workflows.fit_classifier import ClassifierFit, check_choosing, check_flags, save_fitted, with_rounded_scores
 from tsx.workflows.known_series import is_as_it_was
 from tsx.workflows.open_labelled import open_to_classify
@@ -55,7 +55,7 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
     directory = Path(request["model"])
     if not directory.exists():
         raise model_not_found(directory)
-    with writing_to(directory, request["wait"] or 0) as place:
+    with joined() as group, place_of(directory, request["wait"] or 0, group) as place:
         classifier, manifest = load_classifier(directory, device=request["device"])
         _check_same(classifier, manifest, request)
         panel = open_to_classify(
@@ -100,7 +100,7 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         announce(plan, progress)
         run = run_of(request, panel, manifest)
         identify(progress, run)
-        with checkpoints_of(place / CHECKPOINT, run) as checkpoints:
+        with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             updated, held = continue_classifier(classifier, panel, classes, ~known, training, progress, checkpoints)
         of_update = (*plan, *updated.decisions)
         decisions = (*without(classifier.decisions, {each.name for each in of_update}), *of_update)

@@ -1,0 +1,60 @@
+"""A training with Ray: this process leads a group, and Ray's actors do the same as it, each for its share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from tsx.errors import ConfigError
+from tsx.io.remote import open_stores_with
+from tsx.runtime.group import Seat, is_asked_for, seated
+from tsx.spec.verbs import Request
+from tsx.workflows.elsewhere import asked_elsewhere
+
+
+@contextmanager
+def together(request: Request, data: Any) -> Iterator[None]:
+    """Within the block this process leads a group where `--engine ray` asks for one.
+
+    Raises ConfigError `settings-contradict` where torchrun has started it as one of several already, UsageError
+    `source-unknown` for a table that no other process can read, and as `leading`.
+    """
+    if request["engine"] == "local":
+        yield
+        return
+    if is_asked_for():
+        raise ConfigError(
+            "settings-contradict",
+            "torchrun has started this process as one of several, and --engine ray starts others",
+            hint="leave --engine out, or start it without torchrun",
+            where="engine",
+        )
+    from tsx.runtime.followers import leading
+
+    with leading(partial(_follower, *asked_elsewhere(request, data))):
+        yield
+
+
+def check_alone(request: Request, why: str, where: str) -> None:
+    """Raises ConfigError `settings-contradict` for a training that one process does, where several are asked for."""
+    if is_asked_for() or request["engine"] != "local":
+        raise ConfigError(
+            "settings-contradict",
+            f"{why} is trained by one process",
+            hint="start it without torchrun and without --engine",
+            where=where,
+        )
+
+
+def _follower(verb: str, given: dict[str, Any], data: Any, stores: dict[str, str]) -> Callable[[Seat], None]:
+    from tsx import api
+
+    open_stores_with(stores)
+
+    def follow(seat: Seat) -> None:
+        with seated(seat):
+            getattr(api, verb)(data, **given)
+
+    return follow
