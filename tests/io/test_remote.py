@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,11 +22,13 @@ import pytest
 import tsx
 from tests.io.s3_server import PROGRAM, options, s3_server
 from tsx.cli.main import main
-from tsx.errors import MissingDependency, NotFound, TsxError, UsageError, WriteError
+from tsx.errors import DataError, MissingDependency, NotFound, TsxError, WriteError
+from tsx.io import remote
 from tsx.io.destination import check_destination, is_destination
 from tsx.io.remote import is_remote, place_of, stores_opened_with
 from tsx.io.source import scan, where_of
 from tsx.io.writing import write_table
+from tsx.store import copies
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zq7canary4tQ"
@@ -62,10 +66,10 @@ def test_files_and_folders_are_not_elsewhere(source: Any) -> None:
     assert not is_remote(source)
 
 
-def test_what_is_no_parquet_is_refused_in_a_store_before_anything_is_fetched() -> None:
-    with pytest.raises(UsageError) as caught:
+def test_what_is_no_parquet_in_a_store_needs_a_package_that_fetches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="obstore") as caught:
         scan(f"s3://bucket/sales.csv?signature={CANARY}")
-    assert caught.value.code == "file-format-unknown"
     assert CANARY not in json.dumps(caught.value.to_dict())
 
 
@@ -113,6 +117,69 @@ def test_a_table_behind_http_is_the_one_on_the_disk(server: str) -> None:
         rows_of(f"{server}/none.parquet?token={CANARY}")
     assert caught.value.code == "file-not-found"
     assert CANARY not in json.dumps(caught.value.to_dict())
+
+
+@pytest.mark.parametrize("name", ["sales.csv", "sales.csv.gz", "sales.jsonl", "sales.arrow"])
+def test_files_of_any_format_are_fetched_over_http(server: str, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "served" / name
+    {
+        "csv": lambda: table().write_csv(file),
+        "gz": lambda: file.write_bytes(gzip.compress(table().write_csv().encode())),
+        "jsonl": lambda: table().write_ndjson(file),
+        "arrow": lambda: table().write_ipc(file),
+    }[name.rpartition(".")[2]]()
+    assert rows_of(f"{server}/{name}?signature={CANARY}").equals(rows_of(file))
+    with pytest.raises(NotFound) as caught:
+        rows_of(f"{server}/none-{name}?token={CANARY}")
+    assert CANARY not in json.dumps(caught.value.to_dict())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fitted")
+    table().write_parquet(folder / "sales.parquet")
+    tsx.fit(folder / "sales.parquet", model=folder / "model", horizon=2, context_length=4, max_steps=1, hidden_size=2)
+    return folder / "model"
+
+
+def forecasts(model: str | Path) -> pl.DataFrame:
+    return tsx.forecast(table(), model=model).table
+
+
+def test_a_model_behind_http_is_read_with_the_checks_of_one_on_the_disk(
+    server: str, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = shutil.copytree(model, tmp_path / "served" / "model")
+    place = f"{server}/model"
+    assert forecasts(place).equals(forecasts(model))
+    monkeypatch.setattr(copies, "_copies", {})
+    weights = served / "versions" / "v1" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(DataError, match="not as it was written") as caught:
+        forecasts(place)
+    assert (caught.value.code, caught.value.where) == ("model-damaged", f"{place}/versions/v1")
+    weights.unlink()
+    with pytest.raises(DataError, match="is missing"):
+        forecasts(place)
+    (served / "CURRENT").unlink()
+    with pytest.raises(NotFound) as missing:
+        forecasts(f"{server.replace('//', f'//anna:{CANARY}@')}/model?token={CANARY}")
+    assert missing.value.code == "model-not-found"
+    assert CANARY not in json.dumps(missing.value.to_dict())
+    with pytest.raises(WriteError, match="is read only"):
+        tsx.fit(table(), model=place, max_steps=1)
+
+
+def test_the_version_that_is_put_in_use_behind_http_is_the_one_that_is_read(
+    server: str, tmp_path: Path, model: Path
+) -> None:
+    served = shutil.copytree(model, tmp_path / "served" / "model")
+    before = forecasts(f"{server}/model")
+    tsx.fit(table().with_columns(pl.col("y") + 100), model=served, horizon=2, context_length=4, max_steps=1)
+    after = forecasts(f"{server}/model")
+    assert after.equals(forecasts(served))
+    assert not after.equals(before)
 
 
 def test_no_secret_of_a_place_is_in_the_model_or_in_what_is_said(
@@ -290,3 +357,23 @@ def test_an_object_store_gives_the_rows_of_the_disk_with_keys_of_the_environment
             check=True,
         )
         assert done.stdout.split() == ["180"]
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(PROGRAM is None, reason="moto_server is not installed")
+def test_an_object_store_gives_text_and_models_too(tmp_path: Path, model: Path) -> None:
+    pytest.importorskip("obstore")
+    write_table(table(), tmp_path / "sales.csv")
+    files = {"sales.csv": tmp_path / "sales.csv"}
+    files |= {f"models/sales/{path.relative_to(model)}": path for path in model.rglob("*") if path.is_file()}
+    with s3_server(files) as address, stores_opened_with(options(address, CANARY)):
+        assert rows_of("s3://bucket/sales.csv").equals(rows_of(tmp_path / "sales.csv"))
+        assert forecasts("s3://bucket/models/sales").equals(forecasts(model))
+        tsx.partition(table(), id="id", parts=2, out=tmp_path / "parts")
+        done = tsx.in_parts(tsx.forecast, tmp_path / "parts", out=tmp_path / "out", model="s3://bucket/models/sales")
+        assert done.series == 3
+        with pytest.raises(NotFound) as caught:
+            rows_of("s3://bucket/none.csv")
+        assert CANARY not in str(caught.value.to_dict())
+        with pytest.raises(NotFound):
+            forecasts("s3://bucket/models/none")

@@ -324,7 +324,7 @@ def test_two_processes_share_networks_out_and_write_the_bytes_of_one(tmp_path: P
 
 @pytest.mark.nightly
 @has_ray
-def test_a_fit_on_ray_is_the_fit_of_one_process_and_a_lost_process_ends_it(tmp_path: Path) -> None:
+def test_a_fit_on_ray_is_the_fit_of_one_process(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.parquet")
     asked: dict[str, Any] = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 30}
     alone = tsx.fit(table, model=tmp_path / "alone", **asked)

@@ -49,6 +49,11 @@ def stdin_bytes(where: str) -> bytes:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         return b""
+    return gathered(stream, where)
+
+
+def gathered(stream: Any, where: str) -> bytes:
+    """All of a stream. Error: DataError `file-too-large`."""
     return _gather(stream, available_memory() // SHARE, where, "more bytes come than")
 
 

@@ -1,7 +1,7 @@
-"""Tables that are no files here: Parquet in an object store or behind https, Delta and Iceberg tables.
+"""Tables that are no files here: those of object stores or behind https, Delta and Iceberg tables.
 
 What opens a store (keys, tokens, signatures) comes from the environment, or from the table `[storage]` of the settings
-file, and never leaves this module: `place_of` is all that a message may name.
+file, and never leaves this module and `objects`: `place_of` is all that a message may name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
-from tsx.errors import MissingDependency, UsageError
+from tsx.errors import MissingDependency
 from tsx.io.failures import collecting, not_found
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ def is_remote(source: object) -> TypeGuard[str | Path]:
     return is_uri(source) or text.startswith((DELTA, ICEBERG)) or _is_delta(Path(text)) or _is_iceberg(Path(text))
 
 
+def is_object(source: str | Path) -> bool:
+    """Whether this is a single object of a store or behind https that is fetched whole: all but Parquet, folders and
+    patterns, which Polars reads where they lie."""
+    path = urlsplit(str(source)).path
+    return is_uri(source) and not (path.endswith(("/", ".parquet", ".pq")) or "*" in path)
+
+
 def place_of(source: str | Path) -> str:
     """The place without users, passwords, signatures and tokens."""
     text = str(source)
@@ -75,9 +82,9 @@ def place_of(source: str | Path) -> str:
 
 
 def scan_remote(source: str | Path) -> pl.LazyFrame:
-    """The rows of a table that `is_remote`, read when they are asked for.
+    """The rows of a table that `is_remote` and no single object of another format, read when they are asked for.
 
-    Errors: UsageError `file-format-unknown` for anything but Parquet in a store; MissingDependency `package-missing`;
+    Errors: MissingDependency `package-missing`;
     NotFound `file-not-found`; DataError `file-unreadable`.
     """
     import polars as pl
@@ -91,14 +98,6 @@ def scan_remote(source: str | Path) -> pl.LazyFrame:
             need("pyiceberg", "iceberg")
             os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")  # else Polars warns that there is another one
             return _known(pl.scan_iceberg(_metadata_of(text.removeprefix(ICEBERG)), storage_options=options()))
-        path = urlsplit(text).path
-        if not (path.endswith(("/", ".parquet", ".pq")) or "*" in path):
-            raise UsageError(
-                "file-format-unknown",
-                f"{where} does not name Parquet, which is what is read from there",
-                hint="name a .parquet file, a folder of them that ends in /, or fetch the file and give its path",
-                where=where,
-            )
         return _known(pl.scan_parquet(text, storage_options=options()))
 
 

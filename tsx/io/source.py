@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -34,7 +35,7 @@ from tsx.io.formats import (
     suffix_of,
 )
 from tsx.io.raw_table import RawTable
-from tsx.io.remote import is_remote, place_of, scan_remote
+from tsx.io.remote import is_object, is_remote, place_of, scan_remote
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
 from tsx.wording import count
@@ -133,10 +134,13 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
     where = where_of(source)
     if isinstance(source, Query):
         source = read_query(source)
-    elif is_remote(source):
+    if isinstance(source, list | tuple) and len(source) == 1 and is_remote(source[0]):
+        source = source[0]
+    if isinstance(source, str | Path) and is_remote(source):
+        if is_object(source):
+            _check_id_from(reading, where)
+            return _read(_fetched(str(source), where), urlsplit(str(source)).path, where, reading)[0]
         source = scan_remote(source)
-    elif isinstance(source, list | tuple) and len(source) == 1 and is_remote(source[0]):
-        source = scan_remote(source[0])
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         _check_id_from(reading, where)
         return _scan_frame(source, where, reading)
@@ -153,6 +157,16 @@ def scan(source: Source, reading: Reading | None = None) -> RawTable:
     if len(paths) == 1 and reading.id_from is None:
         return _read(paths[0], paths[0].name, str(paths[0]), reading)[0]
     return _scan_parts(paths, where, reading)
+
+
+def _fetched(place: str, where: str) -> bytes:
+    """The bytes of an object. Raises NotFound `file-not-found`, and as `read_object`."""
+    from tsx.io.objects import read_object
+
+    try:
+        return read_object(place).content
+    except FileNotFoundError:
+        raise not_found(where) from None
 
 
 def fingerprint(source: str | Path | Sequence[str | Path]) -> dict[str, Any]:

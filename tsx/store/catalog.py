@@ -9,6 +9,7 @@ from typing import Any
 
 from tsx.errors import DataError, NotFound, TsxError
 from tsx.io.atomic import not_writable
+from tsx.store.copies import here
 from tsx.store.from_json import NotOfType
 from tsx.store.layout import (
     FILES,
@@ -85,8 +86,10 @@ class Difference:
 
 
 def list_versions(directory: str | Path) -> tuple[Version, ...]:
-    """All versions of a model, the oldest first. A model of 0.1.0 has one. Raises NotFound `model-not-found`."""
-    place = Path(directory)
+    """All versions of a model, the oldest first; of one in an object store that in use. One of 0.1.0 has one version.
+
+    Raises NotFound `model-not-found`."""
+    place = here(directory)
     while True:
         try:
             pointer = read_pointer(place)

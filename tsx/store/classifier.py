@@ -35,7 +35,7 @@ def save_classifier(
 
 def is_classifier(directory: str | Path) -> bool:
     """Whether the model in use classifies series, by its manifest alone. Raises as `read_content`."""
-    return bool(read_content(Path(directory)).get("kind") == "classifier")
+    return bool(read_content(directory).get("kind") == "classifier")
 
 
 def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Classifier, ClassifierManifest]:

@@ -15,7 +15,7 @@ Paths = str | tuple[str, ...] | None
 
 def path_of_fit(model: str | Path) -> Paths:
     """What the manifest says of where the table of the fit lies. Raises as `read_content` does."""
-    data = read_content(Path(model)).get("data")
+    data = read_content(model).get("data")
     try:
         path: Paths = from_json(Paths, data.get("path") if isinstance(data, dict) else None, "data.path")  # type: ignore[arg-type]
     except NotOfType as error:

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsx.errors import DataError, Locked
+from tsx.errors import DataError, Locked, WriteError
 from tsx.io.atomic import not_writable, remove_leftovers
+from tsx.io.remote import is_uri, place_of
 from tsx.store.layout import (
     CARD,
     FILES,
@@ -45,6 +46,13 @@ def writing_to(directory: str | Path, wait: float = 0) -> Iterator[Path]:
     """
     from filelock import FileLock, Timeout  # costs those who only read more than everything else here
 
+    if is_uri(directory):
+        raise WriteError(
+            "file-not-writable",
+            f"{place_of(directory)} cannot be written: a model in an object store is read only",
+            hint="write to a directory here, and copy it there: CURRENT last",
+            where=place_of(directory),
+        )
     place = Path(os.path.realpath(directory))
     _check(directory, place)
     made = not place.exists()

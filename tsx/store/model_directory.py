@@ -115,7 +115,7 @@ def load(directory: str | Path) -> tuple[dict[str, Tensor], Manifest]:
     Raises NotFound `model-not-found`; DataError `model-damaged`, which names a wrong field of the manifest,
     `model-version`, `file-unreadable`; ConfigError `config-unknown-field`.
     """
-    snapshot = read_snapshot(Path(directory))
+    snapshot = read_snapshot(directory)
     try:
         weights = parse_safetensors(snapshot.weights)
     except (ValueError, SafetensorError) as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tsx.errors import DataError, NotFound
+from tsx.errors import DataError, NotFound, TsxError
+from tsx.io.remote import is_uri, place_of
+from tsx.store.copies import here
 from tsx.store.layout import (
     MANIFEST,
     POINTER,
@@ -46,26 +49,47 @@ class _Changed(Exception):
     """What was read does not fit together: it is damaged, unless a writer has moved on since the pointer was read."""
 
 
-def read_snapshot(directory: Path) -> Snapshot:
+def read_snapshot(directory: str | Path) -> Snapshot:
     """The version in use.
 
-    Raises NotFound `model-not-found`; DataError `model-damaged`, `model-version`, `file-unreadable`.
+    `directory`: here, or the place of one in an object store. Raises NotFound `model-not-found`; DataError
+    `model-damaged`, `model-version`, `file-unreadable`; MissingDependency `package-missing`.
     """
     return _whole(directory, _read)
 
 
-def read_content(directory: Path) -> dict[str, Any]:
+def read_content(directory: str | Path) -> dict[str, Any]:
     """The manifest of the version in use, of whatever format, without its weights. Raises as `read_snapshot` does."""
     return _whole(directory, _manifest)[1]
 
 
 def read_hash(directory: str | Path) -> str:
     """The SHA-256 of the manifest of the version in use. Raises as `read_snapshot` does."""
-    return _whole(Path(directory), _manifest)[2]
+    return _whole(directory, _manifest)[2]
 
 
-def _whole(directory: Path, read: Callable[[Path, Pointer | None], T]) -> T:
+def _whole(directory: str | Path, read: Callable[[Path, Pointer | None], T]) -> T:
     """What `read` makes of the version in use, again where a writer was faster."""
+    with called_by(directory) as folder:
+        return _whole_here(folder, read)
+
+
+@contextmanager
+def called_by(directory: str | Path) -> Iterator[Path]:
+    """The folder of a model, or of the copy of one in an object store, which errors call by its place."""
+    folder = here(directory)
+    try:
+        yield folder
+    except TsxError as error:
+        if is_uri(directory):
+            names = (str(folder), place_of(directory))
+            error.message, error.hint, error.where = (
+                text.replace(*names) for text in (error.message, error.hint, error.where)
+            )
+        raise
+
+
+def _whole_here(directory: Path, read: Callable[[Path, Pointer | None], T]) -> T:
     pointer = read_pointer(directory)
     while True:
         try:

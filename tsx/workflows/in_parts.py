@@ -274,7 +274,7 @@ def _ids(request: Request) -> tuple[str, ...]:
     """The columns of the id as the model, or the user, names them."""
     if not request.verb.takes("model"):
         return tuple(request.given.get("id", ()))
-    schema = read_content(Path(request["model"])).get("schema")
+    schema = read_content(request["model"]).get("schema")
     id = schema.get("id") if isinstance(schema, dict) else None
     return tuple(id) if isinstance(id, list) else () if id is None else (str(id),)
 

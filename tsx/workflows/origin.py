@@ -14,6 +14,7 @@ from tsx.panel.panel import Panel
 from tsx.progress import Run
 from tsx.spec.command_line import flags
 from tsx.spec.verbs import Request
+from tsx.store.copies import here
 from tsx.store.layout import MANIFEST, VERSIONS
 from tsx.store.manifest import Manifest, package_versions
 
@@ -42,7 +43,7 @@ def origin_of(manifest: Manifest, panel: Panel, data: Source | None, request: Re
         per_step=manifest.metrics.per_step or (),
         reliability=manifest.metrics.reliability or (),
         version=run.version or "",
-        written=_written(Path(request["model"]), run.version),
+        written=_written(here(request["model"]), run.version),
         model_sha256="" if private else (run.model_sha256 or "")[:DIGITS],
         data_sha256="" if private else run.data_sha256[:DIGITS],
         command="" if private else _command(request, table),
