@@ -119,6 +119,7 @@ def fit(
     private_epsilon: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
+    engine: Literal["local", "ray"] = "local",
     progress: Progress = ...,
 ) -> Fit: ...
 @overload
@@ -187,6 +188,7 @@ def fit(
     private_epsilon: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
+    engine: Literal["local", "ray"] = "local",
     progress: Progress = ...,
 ) -> ClassifierFit: ...
 def forecast(
@@ -275,6 +277,7 @@ def explain(
     checkpoint: str | Path | None = None,
     report: str | Sequence[str] = (),
     out: str | Path = "tsx-report",
+    engine: Literal["local", "ray"] = "local",
     private: bool = False,
     pseudonym_key: str | Path | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
@@ -345,6 +348,7 @@ def backtest(
     seed: int = 0,
     out: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    engine: Literal["local", "ray"] = "local",
     progress: Progress = ...,
 ) -> Backtest: ...
 @overload
@@ -411,6 +415,7 @@ def backtest(
     seed: int = 0,
     out: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    engine: Literal["local", "ray"] = "local",
     progress: Progress = ...,
 ) -> ClassBacktest: ...
 def monitor(
@@ -500,6 +505,7 @@ def tune(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     seed: int = 0,
     checkpoint: str | Path | None = None,
+    engine: Literal["local", "ray"] = "local",
     progress: Progress = ...,
 ) -> Tuning: ...
 def demo(

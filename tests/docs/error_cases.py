@@ -67,6 +67,7 @@ from tsx.store.from_json import from_json
 from tsx.store.ledger import _locked
 from tsx.store.lock import writing_to
 from tsx.training.private_plan import plan_run
+from tsx.workflows.elsewhere import inputs_changed
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.gates import Checked, failed_gate
 from tsx.workflows.open_table import open_again
@@ -472,6 +473,7 @@ PARTS = [
         FITTED,
         {"ray": SimpleNamespace(init=raising(ConnectionError()))},
     ),
+    Example("inputs-changed", lambda: _raise(inputs_changed("sales.parquet"))),
     Example("worker-lost", lambda: _raise(lost(3))),
 ]
 

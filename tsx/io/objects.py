@@ -85,13 +85,13 @@ def _over_http(place: str, where: str) -> Object:
 
 
 @contextmanager
-def _answering(where: str, *missing: type[Exception]) -> Iterator[None]:
+def _answering(where: str, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
     """What libraries and servers say of a place may hold keys and signatures: what kind of error it is, says this."""
     try:
         yield
     except TsxError:
         raise
-    except (FileNotFoundError, *missing):
+    except (FileNotFoundError, missing):
         raise FileNotFoundError(where) from None
     except Exception as error:
         code = getattr(error, "code", None)
