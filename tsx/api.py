@@ -128,7 +128,7 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     """
     from tsx.workflows.together import together
 
-    with together(request, data):
+    with together(request, data, _fit):
         return _fit(data, request, progress)
 
 
@@ -329,7 +329,7 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
         from tsx.workflows.together import together
 
         outputs.check_table(request["out"])
-        with together(request, data):
+        with together(request, data, backtest_labels):
             classified = backtest_labels(data, request, progress)
         _write(classified.frame, request)
         return classified

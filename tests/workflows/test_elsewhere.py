@@ -147,7 +147,8 @@ def test_commands_on_ray_write_the_bytes_of_those_in_one_process(folder: Path, t
         again = ["--cutoffs", "4", "--refit", "every", "--engine", engine, "--out", f"{out}.parquet"]
         said(folder, "backtest", "series.parquet", *small, *again)
         said(folder, "explain", "--model", "model", "--windows", "80", "--engine", engine, "--out", str(out))
-        found = said(folder, "tune", "series.parquet", *small[:1], *small[3:], "--trials", "4", "--engine", engine)
+        again = ["--trials", "4", "--engine", engine, "--out", f"{out}.toml"]  # by default the next command reads it
+        found = said(folder, "tune", "series.parquet", *small[:1], *small[3:], *again)
         (tmp_path / f"{engine}.json").write_text(
             json.dumps([{**trial, "seconds": 0} for trial in found["trials"]]), encoding="utf-8"
         )

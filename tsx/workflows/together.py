@@ -9,14 +9,17 @@ from typing import Any
 
 from tsx.errors import ConfigError
 from tsx.io.remote import open_stores_with
+from tsx.progress import SILENT, Progress
 from tsx.runtime.group import Seat, is_asked_for, seated
+from tsx.spec import verbs
 from tsx.spec.verbs import Request
 from tsx.workflows.elsewhere import asked_elsewhere
 
 
 @contextmanager
-def together(request: Request, data: Any) -> Iterator[None]:
-    """Within the block this process leads a group where `--engine ray` asks for one.
+def together(request: Request, data: Any, function: Callable[[Any, Request, Progress], Any]) -> Iterator[None]:
+    """Within the block this process leads a group where `--engine ray` asks for one; the others call the function, by its
+    name.
 
     Raises ConfigError `settings-contradict` where torchrun has started it as one of several already, UsageError
     `source-unknown` for a table that no other process can read, and as `leading`.
@@ -33,7 +36,7 @@ def together(request: Request, data: Any) -> Iterator[None]:
         )
     from tsx.runtime.followers import leading
 
-    with leading(partial(_follower, *asked_elsewhere(request, data))):
+    with leading(partial(_follower, function, *asked_elsewhere(request, data))):
         yield
 
 
@@ -48,13 +51,17 @@ def check_alone(request: Request, why: str, where: str) -> None:
         )
 
 
-def _follower(verb: str, given: dict[str, Any], data: Any, stores: dict[str, str]) -> Callable[[Seat], None]:
-    from tsx import api
-
+def _follower(
+    function: Callable[[Any, Request, Progress], Any],
+    verb: str,
+    given: dict[str, Any],
+    data: Any,
+    stores: dict[str, str],
+) -> Callable[[Seat], None]:
     open_stores_with(stores)
 
     def follow(seat: Seat) -> None:
         with seated(seat):
-            getattr(api, verb)(data, **given)
+            function(data, Request(verbs.by_name(verb), given), SILENT)
 
     return follow
