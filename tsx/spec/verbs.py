@@ -215,12 +215,12 @@ SHARD = declare(
     kind="share",
     only="command",
 )
-BY_ENGINE = "What does the {}: this process, or Ray's actors; RAY_ADDRESS names a cluster."
+BY_ENGINE = "What {}: this process, or Ray's actors; RAY_ADDRESS names a cluster."
 ENGINE = declare(
     "engine",
     Literal["local", "ray"],
     "local",
-    BY_ENGINE.format("parts"),
+    BY_ENGINE.format("does the parts"),
     group=PARTS,
     only="command",
 )
@@ -526,7 +526,7 @@ FIT = Verb(
         PRIVATE_EPSILON,
         DEVICE,
         SEED,
-        WORKED_BY.but(help=BY_ENGINE.format("training"), free=True),
+        WORKED_BY.but(help=BY_ENGINE.format("trains"), free=True),
         *OF_EVERY_COMMAND,
     ),
     usual=(
@@ -618,7 +618,7 @@ EXPLAIN = Verb(
         FULL,
         OUT_FOLDER,
         SHARD,
-        WORKED_BY.but(group=PARTS, help=BY_ENGINE.format("forecasts that are explained, or the parts")),
+        WORKED_BY.but(group=PARTS, help=BY_ENGINE.format("explains, or with --shard does the parts")),
         PRIVATE,
         PSEUDONYM_KEY,
         DEVICE,
@@ -660,7 +660,7 @@ BACKTEST = Verb(
         OUT_TABLE,
         CHECKPOINT,
         SHARD,
-        WORKED_BY.but(group=PARTS, help=BY_ENGINE.format("folds (--refit every), or the parts")),
+        WORKED_BY.but(group=PARTS, help=BY_ENGINE.format("does the folds of --refit every, or the parts")),
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS[:5], "horizon", "cutoffs", "baselines", "above", "below", "label", "max_steps", "seed"),
@@ -686,7 +686,7 @@ TUNE = Verb(
         SEED,
         OUT_SETTINGS,
         CHECKPOINT,
-        WORKED_BY.but(help=BY_ENGINE.format("trials")),
+        WORKED_BY.but(help=BY_ENGINE.format("does the trials")),
         *OF_EVERY_COMMAND,
     ),
     usual=(*USUAL_COLUMNS, "horizon", "trials", "max_time", "study", "seed"),
