@@ -339,6 +339,29 @@ def test_a_fit_on_ray_is_the_fit_of_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
+@has_ray
+def test_on_a_cluster_a_process_of_every_machine_takes_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines of one core, as Ray pretends them on this one."""
+    from ray.cluster_utils import Cluster
+
+    small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=small)
+    try:
+        cluster.add_node(**small)
+        cluster.wait_for_nodes()
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        table = write_table(tmp_path / "t.parquet")
+        asked: dict[str, Any] = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 30}
+        alone = tsx.fit(table, model=tmp_path / "alone", **asked)
+        pair = tsx.fit(table, model=tmp_path / "pair", engine="ray", **asked)
+        curves = [np.array(each.forecaster.history.evaluations) for each in (alone, pair)]
+        assert np.allclose(*curves, rtol=1e-3)
+        assert "2 processes" in next(one.reason for one in pair.decisions if one.name == "device")
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("killed", ["0", "1"])
 def test_the_end_of_one_process_is_the_end_of_all_and_the_same_command_goes_on(tmp_path: Path, killed: str) -> None:
     write_table(tmp_path / "t.parquet")

@@ -158,8 +158,7 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     folder = _folder(into.folder, pieces)
     given = {name: absolute(request, name) for name in request.given}
     if request.verb.takes("model"):
-        model = request["model"]
-        given["model"] = str(model) if is_uri(model) else str(Path(model).resolve())
+        given["model"] = absolute(request, "model")
     sorted_by = ids if WAYS[request.verb.name].by_series else ()
     names = tuple(piece.name for piece in pieces)
     sha256 = read_hash(request["model"]) if request.verb.takes("model") else None

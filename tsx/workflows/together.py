@@ -20,7 +20,6 @@ from tsx.workflows.elsewhere import asked_elsewhere
 def together(request: Request, data: Any, function: Callable[[Any, Request, Progress], Any]) -> Iterator[None]:
     """Within the block this process leads a group where `--engine ray` asks for one; the others call the function.
 
-
     Raises ConfigError `settings-contradict` where torchrun has started it as one of several already, UsageError
     `source-unknown` for a table that no other process can read, and as `leading`.
     """
