@@ -27,7 +27,7 @@ import tsx
 from tests.processes import autoregression, make_panel
 from tests.runtime.test_engines import has_ray
 from tests.stored import tree
-from tsx.errors import DataError
+from tsx.errors import ConfigError, DataError
 from tsx.model.batch import Windows
 from tsx.model.network import Network
 from tsx.panel.cutoffs import Cutoffs
@@ -234,6 +234,19 @@ def test_a_process_is_one_of_several_only_where_a_launcher_says_so(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (is_asked_for(), follows()) == (one_of_several, silent)
+
+
+def test_what_several_processes_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_table(tmp_path / "t.parquet")
+    private = {"id": "id", "time": "t", "target": "y", "freq": "1", "season": 1, "horizon": 2, "private_epsilon": 8.0}
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="--private-epsilon is trained by one process"):
+        tsx.fit(table, model=tmp_path / "model", **private)
+    with pytest.raises(ConfigError, match="torchrun has started this process") as error:
+        tsx.fit(table, model=tmp_path / "model", engine="ray")
+    assert error.value.code == "settings-contradict"
+    assert not (tmp_path / "model").exists()
 
 
 PROGRAM = """
