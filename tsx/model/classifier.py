@@ -5,7 +5,7 @@ It is trained by `tsx.training.classifier` and saved by `tsx.store.classifier`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -50,25 +50,41 @@ class CombinedClassifier(nn.Module):
     def parts(self, batch: SequenceBatch) -> Tensor:
         """(P, B, K): log probabilities of each part: the networks' mean, the regression and the boosted trees on
         summaries, and the frequencies of the classes in training."""
-        return torch.stack([part() for part in self._parts(batch)])
+        return torch.stack([self._networks(batch, self.members), *(part() for part in self._simple(batch))])
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Log probabilities (B, K). A part of weight 0 is not evaluated."""
-        logits = self.frequencies.new_zeros(len(batch), len(self.config.classes))
-        for weight, part in zip(self.weights.tolist(), self._parts(batch), strict=True):
+        return (self.of_networks(batch) + self.of_simple(batch)).log_softmax(-1)
+
+    def of_networks(self, batch: SequenceBatch, members: Sequence[int] | None = None) -> Tensor:
+        """(B, K): what the networks add to the logits, all of them or those with these numbers in their place."""
+        weight = float(self.weights[0])
+        chosen = self.members if members is None else [self.members[k] for k in members]
+        return weight * self._networks(batch, chosen) if weight else self._nothing(batch)
+
+    def of_simple(self, batch: SequenceBatch) -> Tensor:
+        """(B, K): what all other parts add to the logits."""
+        logits = self._nothing(batch)
+        for weight, part in zip(self.weights[1:].tolist(), self._simple(batch), strict=True):
             if weight:
                 logits = logits + weight * part()
-        return logits.log_softmax(-1)
+        return logits
 
-    def _parts(self, batch: SequenceBatch) -> tuple[Callable[[], Tensor], ...]:
-        """Each part as a function, so that one that does not count costs nothing."""
+    def _nothing(self, batch: SequenceBatch) -> Tensor:
+        return self.frequencies.new_zeros(len(batch), len(self.config.classes))
+
+    @staticmethod
+    def _networks(batch: SequenceBatch, members: Iterable[nn.Module]) -> Tensor:
+        return pooled(torch.stack([member(batch).log_softmax(-1) for member in members]))
+
+    def _simple(self, batch: SequenceBatch) -> tuple[Callable[[], Tensor], ...]:
+        """Each part but the networks as a function, so that one that does not count costs nothing."""
         features = cache(lambda: summaries(batch, self.config))
 
         def boosted() -> Tensor:
             return self.trees.log_odds(features().double()).to(self.frequencies.dtype).log_softmax(-1)
 
         return (
-            lambda: pooled(torch.stack([member(batch).log_softmax(-1) for member in self.members])),
             lambda: self.summary.logits(features(), term_frequencies(batch, self.config)).log_softmax(-1),
             boosted,
             lambda: self.frequencies.log().expand(len(batch), -1),

@@ -6,7 +6,8 @@ unit, in which a logistic regression is linear, and which no ceiling at 0 or 1 b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from tsx.errors import ConfigError
 from tsx.evaluation.class_metrics import POSITIVE
 from tsx.explanation.classes.cells import SeriesCells
-from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.game import LayeredGame
 from tsx.model.classifier import CombinedClassifier
 
 LOG_ODDS, PROBABILITY = "log-odds", "p"
@@ -57,14 +58,52 @@ def explained_word(explain: str) -> str:
     return word
 
 
-def game_of(network: CombinedClassifier, cells: SeriesCells, explain: str, classes: np.ndarray) -> Game:
-    """The game of series: `explain` (a word of `QUANTITIES`) of the `classes` (O), in one part."""
-    quantity, chosen = QUANTITIES[explain], torch.from_numpy(classes)
+@dataclass(frozen=True, eq=False)
+class ClassGame(LayeredGame):
+    """The game of series: `quantity` of the `classes` (O), in one part.
 
-    def game(rows: Tensor, of: Tensor) -> Tensor:
-        return quantity(network(cells.batch(rows)), chosen)[..., None]
+    Smooth is what a classifier without networks would say: the regression and the trees on summaries.
 
-    return game
+    members  numbers of the networks that are averaged
+    linear   whether the quantity is linear in the networks' logits, so that it is the mean over networks by themselves
+    """
+
+    network: CombinedClassifier
+    cells: SeriesCells
+    quantity: Callable[[Tensor, Tensor], Tensor]
+    classes: Tensor
+    members: tuple[int, ...]
+    linear: bool
+
+    def __call__(self, cells: Tensor, of: Tensor) -> Tensor:
+        batch = self.cells.batch(cells)
+        return self._explained(self.network.of_networks(batch, self.members) + self.network.of_simple(batch))
+
+    def smooth(self, cells: Tensor, of: Tensor) -> Tensor:
+        return self._explained(self.network.of_simple(self.cells.batch(cells)))
+
+    def smooth_and_rest(self, cells: Tensor, of: Tensor) -> Tensor:
+        batch = self.cells.batch(cells)
+        simple = self.network.of_simple(batch)
+        smooth = self._explained(simple)
+        whole = self._explained(simple + self.network.of_networks(batch, self.members))
+        return torch.cat([smooth, whole - smooth], -1)
+
+    @property
+    def averaged(self) -> Sequence[ClassGame]:
+        return [replace(self, members=(k,)) for k in self.members] if self.linear else (self,)
+
+    def _explained(self, logits: Tensor) -> Tensor:
+        """(n, K) to (n, O, 1)."""
+        return self.quantity(logits.log_softmax(-1), self.classes)[..., None]
+
+
+def game_of(network: CombinedClassifier, cells: SeriesCells, explain: str, classes: np.ndarray) -> ClassGame:
+    """The game of series: `explain` (a word of `QUANTITIES`) of the `classes` (O)."""
+    members = tuple(range(len(network.members)))
+    # of two classes log(p / (1 - p)) is the difference of their logits, to which every part adds its own
+    linear = explain == LOG_ODDS and len(network.config.classes) == 2
+    return ClassGame(network, cells, QUANTITIES[explain], torch.from_numpy(classes), members, linear)
 
 
 def explained_classes(probabilities: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -32,8 +33,29 @@ O outputs in units of y around the series' center, each split into G parts (PART
 """
 
 
+class LayeredGame(ABC):
+    """A game of which a smooth part can be had at a fraction of the cost, and which may be a mean of several games."""
+
+    @abstractmethod
+    def __call__(self, cells: Tensor, of: Tensor) -> Tensor:
+        """(n, O, G): the whole game."""
+
+    @abstractmethod
+    def smooth(self, cells: Tensor, of: Tensor) -> Tensor:
+        """(n, O, G): its smooth part."""
+
+    @abstractmethod
+    def smooth_and_rest(self, cells: Tensor, of: Tensor) -> Tensor:
+        """(n, O, 2 G): `smooth`, and what the whole game has beside it."""
+
+    @property
+    def averaged(self) -> Sequence[LayeredGame]:
+        """Games with the same smooth part whose mean this one is, of which each is cheaper."""
+        return (self,)
+
+
 @dataclass(frozen=True, eq=False)
-class ForecastGame:
+class ForecastGame(LayeredGame):
     """The game of a forecaster: what is `explained` (n, O, G) of the components of windows of `batch`.
 
     frame    what the windows are scaled by, where that is held; None: each by itself
@@ -50,11 +72,10 @@ class ForecastGame:
         return self._explained(self.network.components(*self._rows(cells, of)), of)
 
     def smooth(self, cells: Tensor, of: Tensor) -> Tensor:
-        """(n, O, G): the game without its recurrent component, at a fraction of the cost."""
+        """(n, O, G): the game without its recurrent component."""
         return self._explained(self.network.smooth_forecast(*self._rows(cells, of)), of)
 
     def smooth_and_rest(self, cells: Tensor, of: Tensor) -> Tensor:
-        """(n, O, 2 G): `smooth`, and what the whole game has beside it."""
         whole, smooth = self.network.with_and_without_recurrent(*self._rows(cells, of))
         values = self._explained(smooth, of)
         return torch.cat([values, self._explained(whole, of) - values], -1)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tsx.explanation.shap.chunk import ROWS, Chunk, evaluate
 from tsx.explanation.shap.conditional import along_order
-from tsx.explanation.shap.game import ForecastGame, Game
+from tsx.explanation.shap.game import Game, LayeredGame
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.explanation.shap.pooling import Moments, Pooled, Surrogate, player_similarity, together
 from tsx.panel.sampling import evenly_spaced
@@ -101,13 +101,13 @@ def estimate(
 class _Stage:
     """Pairs of one game of the sampler: of the whole one, or of its smooth part alone.
 
-    game            cells to the smooth parts and those of the rest (n, O, 2 G)
-    forecast, base  (W, O, 2 G) of the windows and of their references
+    games           cells to the smooth parts and those of the rest (n, O, 2 G): the game is the mean of these A
+    forecast, base  (A, W, O, 2 G) of the windows and of their references
     rows            in one pass of the network, about
     of_half         the sums over every second pair of each window, and over the others
     """
 
-    game: Game
+    games: Sequence[Game]
     forecast: Tensor
     base: Tensor
     rows: int
@@ -149,18 +149,22 @@ class PairSampler:
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
         self.spent = 1 + np.bincount(torch.cat(alone).cpu(), minlength=self.count)
-        whole = (
-            chunk.game.smooth_and_rest if isinstance(chunk.game, ForecastGame) else partial(_all_is_rest, chunk.game)
-        )
-        values = replace(chunk, game=whole).values(rows, of)
-        forecast = values[: self.count]
-        population = values[self.count :].split([len(each) for each in evaluated])
+        layered = isinstance(chunk.game, LayeredGame)
+        games: list[Game] = [partial(_all_is_rest, chunk.game)]
+        if isinstance(chunk.game, LayeredGame):
+            games = [each.smooth_and_rest for each in chunk.game.averaged]
+        # games that are averaged, side by side, as outputs
+        values = torch.stack([replace(chunk, game=each).values(rows, of) for each in games], 1)
+        forecast = values[: self.count].transpose(0, 1)
+        population = values[self.count :].flatten(1, 2).split([len(each) for each in evaluated])
         self.surrogate = Surrogate.of(lent, evaluated, population, self.of_cell, len(players), self.count)
-        self.whole = _Stage(whole, forecast, self.surrogate.base, ROWS)
+        base = self.surrogate.base.unflatten(1, (len(games), -1)).transpose(0, 1)
+        self.whole = _Stage(games, forecast, base, ROWS)
         self.smooth: _Stage | None = None
-        if isinstance(chunk.game, ForecastGame):
-            game = partial(_rest_is_nothing, chunk.game.smooth)
-            self.smooth = _Stage(game, _without_rest(forecast), _without_rest(self.surrogate.base), SMOOTH_ROWS)
+        if layered:
+            smooth = [partial(_rest_is_nothing, chunk.game.smooth)]
+            self.smooth = _Stage(smooth, _without_rest(forecast[:1]), _without_rest(base[:1]), SMOOTH_ROWS)
+        self.turns = [_in_turn(len(games), each) for each in self.randoms]
         self.near = player_similarity(players.feature, players.lag)
         self.controls: Tensor | None = None
         self.first: list[tuple[Tensor, Tensor, _Played]] = []
@@ -177,7 +181,7 @@ class PairSampler:
     def _forget(self, controls: int) -> None:
         """No pairs yet."""
         for stage in self._stages:
-            size = (self.count, len(self.players), stage.forecast.shape[1:], controls)
+            size = (self.count, len(self.players), stage.forecast.shape[2:], controls)
             stage.of_half = [Moments.none(*size) for _ in range(2)]
 
     @property
@@ -222,25 +226,32 @@ class PairSampler:
     def _play(self, stage: _Stage, new: np.ndarray) -> None:
         """As many `new` pairs (W)."""
         more = [(w, int(count)) for w, count in enumerate(new) if count > 0]
+        if not more:
+            return
         drawn = [(self.draw(w, count), orders(self.players, count, self.randoms[w])) for w, count in more]
-        size = max(1, JOB_PASSES * stage.rows // max(2 * len(self.players) - 1, 1))
+        references = torch.cat([each for each, _ in drawn])
+        order = torch.from_numpy(np.concatenate([each for _, each in drawn]))
         first = stage.pairs
+        of = torch.from_numpy(np.repeat(np.arange(self.count), new))
         number = [np.arange(first[w], first[w] + count) for w, count in more]  # of every pair among its window's
-
-        def jobs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            of = torch.from_numpy(np.repeat(np.arange(self.count), new))
-            order = torch.from_numpy(np.concatenate([order for _, order in drawn]))
-            return zip(of.split(size), torch.cat([r for r, _ in drawn]).split(size), order.split(size))
-
-        if drawn:
-            half = torch.from_numpy(np.concatenate(number) % 2)
-            with side_by_side(self.windows.device.type) as each:
-                played = each(lambda job: self._pairs(stage, *job), jobs())
-                for (of, spent, pairs), halves in zip(played, half.split(size)):
-                    np.add.at(self.spent, of.numpy(), spent)
-                    self._add(stage, of, halves, pairs)
-                    if stage is self.whole and not first.any():
-                        self.first.append((of, halves, pairs))
+        half = torch.from_numpy(np.concatenate(number) % 2)
+        turns = np.zeros(len(of), dtype=np.int64)
+        if len(stage.games) > 1:
+            turns = np.array([next(self.turns[w]) for w, count in more for _ in range(count)])
+        size = max(1, JOB_PASSES * stage.rows // max(2 * len(self.players) - 1, 1))
+        jobs = [
+            (k, part)
+            for k in range(len(stage.games))
+            for part in torch.from_numpy(np.flatnonzero(turns == k)).split(size)
+            if len(part)
+        ]
+        with side_by_side(self.windows.device.type) as each:
+            played = each(lambda job: self._pairs(stage, job[0], of[job[1]], references[job[1]], order[job[1]]), jobs)
+            for (_, part), (spent, pairs) in zip(jobs, played, strict=True):
+                np.add.at(self.spent, of[part].numpy(), spent)
+                self._add(stage, of[part], half[part], pairs)
+                if stage is self.whole and not first.any():
+                    self.first.append((of[part], half[part], pairs))
 
     def wanted(self, times: np.ndarray, most: np.ndarray, fewest: int) -> tuple[np.ndarray, np.ndarray]:
         """Pairs (W) of the whole game, and of the smooth one alone, that would make squared errors so many `times` (W)
@@ -305,7 +316,7 @@ class PairSampler:
             all_of_it = torch.ones(len(some), 2, dtype=torch.float64)
             alone = smooth.of(some).estimate(all_of_it, scale[some], self.near)
             found = found.plus(alone, some, 1 - share[some])
-        return found.summing(together(self.whole.forecast - self.whole.base), scale)
+        return found.summing(together(self.whole.forecast - self.whole.base).mean(0), scale)
 
     def result(self, w: int, pooled: Pooled, halves: Tensor | None, tolerance: float) -> ShapValues:
         parts, relative = pooled.parts[w], float(pooled.relative[w])
@@ -313,8 +324,8 @@ class PairSampler:
             values=parts.sum(-1).numpy(),
             errors=pooled.errors[w].numpy(),
             parts=parts.numpy(),
-            base=together(self.whole.base[w]).numpy(),
-            forecast=together(self.whole.forecast[w]).numpy(),
+            base=together(self.whole.base[:, w]).mean(0).numpy(),
+            forecast=together(self.whole.forecast[:, w]).mean(0).numpy(),
             evaluations=int(self.spent[w]),
             pairs=int(self.pairs[w]),
             relative=relative,
@@ -323,9 +334,9 @@ class PairSampler:
         )
 
     def _pairs(
-        self, stage: _Stage, of: Tensor, references: Tensor, order: Tensor
-    ) -> tuple[Tensor, np.ndarray, _Played]:
-        """Of N antithetic pairs: window and evaluations (N), and what they say."""
+        self, stage: _Stage, number: int, of: Tensor, references: Tensor, order: Tensor
+    ) -> tuple[np.ndarray, _Played]:
+        """Of N antithetic pairs of windows `of` (N) in the game of this number: evaluations (N), and what they say."""
         players = order.shape[1]
         with torch.inference_mode():
             own = of.to(self.windows.device)
@@ -334,17 +345,17 @@ class PairSampler:
             before, after = rows[:, :-1], rows[:, 1:]
             new = ~((before == after) | (torch.isnan(before) & torch.isnan(after))).all(-1)
             new = torch.cat([new.new_ones(len(new), 1), new], 1)
-            played = evaluate(stage.game, rows[new], own[:, None].expand_as(new)[new], stage.rows)
+            played = evaluate(stage.games[number], rows[new], own[:, None].expand_as(new)[new], stage.rows)
             values = played[(new.flatten().cumsum(0) - 1).cpu()].unflatten(0, new.shape)
             values = values.double()
-            empty, full = values[:, :1], stage.forecast[of][:, None]
+            empty, full = values[:, :1], stage.forecast[number, of][:, None]
             forward = torch.cat([empty, values[:, 1:players], full], 1).diff(dim=1)
             backward = torch.cat([full, values[:, players:], empty], 1).diff(dim=1)
             estimates = torch.empty_like(forward)
             estimates.scatter_(1, order[:, :, None, None].expand_as(forward), (forward - backward) / 2)
-            apart = (empty[:, 0] - stage.base[of]).sum(-1).mean(1) / self.surrogate.scale[of]
+            apart = (empty[:, 0] - stage.base[number, of]).sum(-1).mean(1) / self.surrogate.scale[of]
             found = _Played(self.surrogate.deviation(references, own).cpu(), apart, estimates)
-            return of, new.sum(1).cpu().numpy(), found
+            return new.sum(1).cpu().numpy(), found
 
     def _mixed(self, of: Tensor, references: Tensor, order: Tensor) -> Tensor:
         """(K, 2 (P - 1), M): the first c of the order present, c = 1 ... P - 1; then all but the first c."""
@@ -380,6 +391,12 @@ def _without_rest(values: Tensor) -> Tensor:
 def of_base_value(references: Tensor) -> Tensor:
     """Those of the references (R, M) over which the base value is a mean."""
     return references[evenly_spaced(len(references), EVALUATED)]
+
+
+def _in_turn(games: int, random: np.random.Generator) -> Iterator[int]:
+    """Numbers of games in random order, each once before any comes again."""
+    while True:
+        yield from random.permutation(games)
 
 
 def orders(players: Players, count: int, random: np.random.Generator) -> np.ndarray:
