@@ -1,10 +1,10 @@
 """CPU seconds to explain a classified stay, beside shap's Permutation explainer on the same network.
 
-Run: python -m benchmarks.classify.explaining --data FOLDER [--series 1000] [--peer 50]
+Run: python -m benchmarks.classify.explaining --data FOLDER [--series 1000] [--peer 50] [--model FOLDER]
 
 The intensive-care stays in hourly means, 48 steps of 37 measurements, one player for each measurement, each static
 value and the number of steps. A short fit on four folds is explained on the fifth; all its parts count: the networks,
-the regression and the trees.
+the regression and the trees. `--model` keeps the fit, and takes it from there the next time.
 
 - *error*: root of the summed squared differences from a long run (400 pairs of orders) over that of its summed squares,
   over the `--peer` first stays.
@@ -55,7 +55,8 @@ def hourly(data: Path) -> pl.DataFrame:
 def opened(data: Path, folder: Path, series: int) -> ClassTask:
     """The stays of the first fold, as `tsx explain --players feature` would explain them."""
     table, fold = hourly(data), pl.col("stay") % FOLDS
-    tsx.fit(table.filter(fold != 0), label="died", model=folder, max_steps=STEPS)
+    if not (folder / "CURRENT").exists():
+        tsx.fit(table.filter(fold != 0), label="died", model=folder, max_steps=STEPS)
     caught: list[ClassTask] = []
 
     def catch(task: ClassTask, *_: Any) -> None:
@@ -125,10 +126,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--series", type=int, default=1000, help="stays that tsx explains")
     parser.add_argument("--peer", type=int, default=50, help="of these, stays that shap explains too")
+    parser.add_argument("--model", type=Path, help="folder of the fitted model, to be used again")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        task = opened(asked.data, Path(folder), asked.series)
+        task = opened(asked.data, asked.model or Path(folder), asked.series)
         seconds, evaluations = ours(task)
         few = task.chunk(task.rows[: asked.peer])
         long = LONG_PAIRS * (2 * len(task.players) - 1)

@@ -89,10 +89,19 @@ def term_frequencies(batch: SequenceBatch, config: ClassifierConfig) -> Tensor:
 
 def feature_count(config: ClassifierConfig) -> int:
     """F."""
-    categories = sum(len(channel.vocabulary) + 1 for channel in config.channels.static_categories)
-    words = sum(2 + len(channel.vocabulary) * is_counted(channel) for channel in config.channels.words)
-    numbers = len(SUMMARIES) * len(config.channels.time_varying) + len(config.channels.static_numbers)
-    return numbers + categories + words
+    return len(summary_channels(config))
+
+
+def summary_channels(config: ClassifierConfig) -> list[str]:
+    """(F) the channel that each of the `summaries` is of."""
+    channels = config.channels
+    names = [channel.name for _ in SUMMARIES for channel in channels.time_varying]
+    names += [channel.name for channel in channels.static_numbers]
+    for channel in channels.static_categories:
+        names += [channel.name] * (len(channel.vocabulary) + 1)
+    for channel in channels.words:
+        names += [channel.name] * (2 + len(channel.vocabulary) * is_counted(channel))
+    return names
 
 
 def term_count(config: ClassifierConfig) -> int:

@@ -16,7 +16,10 @@ from torch import Tensor
 from tsx.errors import ConfigError
 from tsx.evaluation.class_metrics import POSITIVE
 from tsx.explanation.classes.cells import SeriesCells
+from tsx.explanation.classes.simple_parts import SimpleParts
+from tsx.explanation.shap.chunk import KnownPart, evaluate
 from tsx.explanation.shap.game import LayeredGame
+from tsx.explanation.shap.players import Players
 from tsx.model.classifier import CombinedClassifier
 
 LOG_ODDS, PROBABILITY = "log-odds", "p"
@@ -92,6 +95,25 @@ class ClassGame(LayeredGame):
     @property
     def averaged(self) -> Sequence[ClassGame]:
         return [replace(self, members=(k,)) for k in self.members] if self.linear else (self,)
+
+    def networks(self, cells: Tensor, of: Tensor) -> Tensor:
+        """(n, O, G): what the networks add, where the quantity is linear."""
+        return self._explained(self.network.of_networks(self.cells.batch(cells), self.members))
+
+    def known(self, rows: Tensor, references: Tensor, players: Players) -> Callable[[], KnownPart] | None:
+        """What finds the smooth part's SHAP values of series (W, M) in closed form, where there is one."""
+        parts = SimpleParts.of(self.network, self.cells, players) if self.linear else None
+        if parts is None:
+            return None
+
+        def find() -> KnownPart:
+            sign = torch.where(self.classes == POSITIVE, 1.0, -1.0).double()[:, None]
+            values = torch.from_numpy(parts.values(rows, references))[..., None, None] * sign
+            forecast, base = (evaluate(self.smooth, each, each[:, 0]).double() for each in (rows, references))
+            games = [each.networks for each in self.averaged]
+            return KnownPart(games, values, base.mean(0).expand_as(forecast), forecast)
+
+        return find
 
     def _explained(self, logits: Tensor) -> Tensor:
         """(n, K) to (n, O, 1)."""

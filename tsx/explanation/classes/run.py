@@ -104,7 +104,8 @@ class ClassTask:
     def chunk(self, rows: Tensor, network: CombinedClassifier | None = None) -> Chunk:
         """The series with these cells (b, M), explained together; `network`: by default the classifier's own."""
         game = game_of(network or self.classifier.network, self.cells, self.explain, self.classes)
-        return Chunk(game, rows, [Masker(self.references)] * len(rows), self.players, alike=True)
+        known = game.known(rows, self.references, self.players)
+        return Chunk(game, rows, [Masker(self.references)] * len(rows), self.players, alike=True, known=known)
 
     def play(self, part: np.ndarray) -> Played:
         """What is found of some of the series, by their numbers (b) within the explained ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,17 @@ class Masker:
 
 
 @dataclass(frozen=True, eq=False)
+class KnownPart:
+    """SHAP values (W, P, O, G) of a part of a game that is not sampled, and what it is of the windows and on average
+    over their references, `forecast` and `base` (W, O, G). The rest of the game is the mean of `games`."""
+
+    games: Sequence[Game]
+    values: Tensor
+    base: Tensor
+    forecast: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Chunk:
     """W windows that are explained together.
 
@@ -47,6 +58,7 @@ class Chunk:
     players  which cells join and leave together
     absent   in words what takes the place of absent cells
     alike    whether the game and the references are the same for every window, those of cells that nobody plays too
+    known    finds the SHAP values of a part of the game, of which there is a closed form
     """
 
     game: Game
@@ -55,6 +67,7 @@ class Chunk:
     players: Players
     absent: str = MARGINAL
     alike: bool = False
+    known: Callable[[], KnownPart] | None = None
 
     @classmethod
     def of(

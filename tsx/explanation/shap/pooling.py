@@ -130,8 +130,10 @@ class Estimate:
         squared[windows] += more
         return Estimate(parts, squared, worth)
 
-    def summing(self, gap: Tensor, scale: Tensor) -> Pooled:
+    def summing(self, gap: Tensor, scale: Tensor, known: Tensor | None = None) -> Pooled:
         """The values given that they sum to `gap` (W, O, G): what is missing goes to players by their variances.
+
+        `known` (W, P, O, G): those of another part, without an error, which are added.
 
         Independent normal errors, of which the sum is known to be zero, have the covariance V - V V' / sum V. Smooth
         parts and the rest are one from here on.
@@ -140,6 +142,7 @@ class Estimate:
         share = share / share.sum(1, keepdim=True)
         parts = together(self.parts)
         parts = parts + share[..., None] * (gap - parts.sum(1))[:, None]
+        parts = parts if known is None else parts + known
         squared = self.squared * (1 - share)
         size = parts.sum(-1).square().sum((1, 2))
         relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()

@@ -9,6 +9,8 @@ independent estimates of the same values. What is made of the pairs is in `pooli
 Often most of the sampling errors come from a forecast's smooth components, which cost a fraction of a pass of the
 network. So after the first pairs a window may play more of them in the smooth game alone: a control variate whose mean
 is estimated (two-level Monte Carlo: Giles 2015, *Multilevel Monte Carlo methods*, Acta Numerica 24, section 1.2).
+A part whose SHAP values are known is not played: those of a sum of games are the sums (Shapley 1953). And of a game
+that is the mean of several, such as an ensemble's, every pair plays one.
 """
 
 from __future__ import annotations
@@ -149,10 +151,16 @@ class PairSampler:
         rows = torch.cat([windows, *evaluated])
         of = torch.cat([torch.arange(self.count, device=windows.device), *alone])
         self.spent = 1 + np.bincount(torch.cat(alone).cpu(), minlength=self.count)
-        layered = isinstance(chunk.game, LayeredGame)
-        games: list[Game] = [partial(_all_is_rest, chunk.game)]
-        if isinstance(chunk.game, LayeredGame):
+        self.known = None if chunk.known is None else chunk.known()
+        smooth: Game | None = None
+        games: list[Game]
+        if self.known is not None:
+            games = [partial(_all_is_rest, each) for each in self.known.games]
+        elif isinstance(chunk.game, LayeredGame):
             games = [each.smooth_and_rest for each in chunk.game.averaged]
+            smooth = partial(_rest_is_nothing, chunk.game.smooth)
+        else:
+            games = [partial(_all_is_rest, chunk.game)]
         # games that are averaged, side by side, as outputs
         values = torch.stack([replace(chunk, game=each).values(rows, of) for each in games], 1)
         forecast = values[: self.count].transpose(0, 1)
@@ -161,9 +169,8 @@ class PairSampler:
         base = self.surrogate.base.unflatten(1, (len(games), -1)).transpose(0, 1)
         self.whole = _Stage(games, forecast, base, ROWS)
         self.smooth: _Stage | None = None
-        if layered:
-            smooth = [partial(_rest_is_nothing, chunk.game.smooth)]
-            self.smooth = _Stage(smooth, _without_rest(forecast[:1]), _without_rest(base[:1]), SMOOTH_ROWS)
+        if smooth is not None:
+            self.smooth = _Stage([smooth], _without_rest(forecast[:1]), _without_rest(base[:1]), SMOOTH_ROWS)
         self.turns = [_in_turn(len(games), each) for each in self.randoms]
         self.near = player_similarity(players.feature, players.lag)
         self.controls: Tensor | None = None
@@ -316,16 +323,20 @@ class PairSampler:
             all_of_it = torch.ones(len(some), 2, dtype=torch.float64)
             alone = smooth.of(some).estimate(all_of_it, scale[some], self.near)
             found = found.plus(alone, some, 1 - share[some])
-        return found.summing(together(self.whole.forecast - self.whole.base).mean(0), scale)
+        gap = together(self.whole.forecast - self.whole.base).mean(0)
+        return found.summing(gap, scale, None if self.known is None else self.known.values)
 
     def result(self, w: int, pooled: Pooled, halves: Tensor | None, tolerance: float) -> ShapValues:
         parts, relative = pooled.parts[w], float(pooled.relative[w])
+        base, forecast = (together(each[:, w]).mean(0) for each in (self.whole.base, self.whole.forecast))
+        if self.known is not None:
+            base, forecast = base + self.known.base[w], forecast + self.known.forecast[w]
         return ShapValues(
             values=parts.sum(-1).numpy(),
             errors=pooled.errors[w].numpy(),
             parts=parts.numpy(),
-            base=together(self.whole.base[:, w]).mean(0).numpy(),
-            forecast=together(self.whole.forecast[:, w]).mean(0).numpy(),
+            base=base.numpy(),
+            forecast=forecast.numpy(),
             evaluations=int(self.spent[w]),
             pairs=int(self.pairs[w]),
             relative=relative,
