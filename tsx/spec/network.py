@@ -112,6 +112,10 @@ class TrainingConfig:
     """Evaluations without improvement before training stops."""
     members: int = 1
     """Networks that are trained, the k-th from seed + k, and averaged."""
+    shift: float = 0.0
+    """Share of its steps by which a labelled series is moved at most, at random, whenever it is learnt from."""
+    jitter: float = 0.0
+    """Standard deviation of the noise that is then added, in those of each channel."""
     seed: int = 0
     device: str = "cpu"
 

@@ -346,6 +346,23 @@ class Settings(Checked):
         metavar="N",
         least=1,
     )
+    shift: float | None = setting(
+        None,
+        "With --label: move every series learnt from in time, at random, by this share of its steps at most.",
+        group=TRAINING,
+        metavar="SHARE",
+        auto=True,
+        least=0,
+        below=1,
+    )
+    jitter: float | None = setting(
+        None,
+        "With --label: noise on every series learnt from, in standard deviations of each column.",
+        group=TRAINING,
+        metavar="SIZE",
+        auto=True,
+        least=0,
+    )
     hold_out: HoldOut = setting(
         "each",
         "With --label: hold out every series once, each class in proportion, or the series that begin last.",

@@ -34,7 +34,7 @@ AT_LEAST = {
     },
     "training": {
         **dict.fromkeys(("max_steps", "batch_size", "evaluate_every", "members"), 1),
-        **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm", "patience"), 0),
+        **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm", "patience", "shift", "jitter"), 0),
     },
 }
 """The least values of the fields of `network` and `training`, where a model has them."""

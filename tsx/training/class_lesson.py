@@ -18,14 +18,15 @@ from tsx.progress import SILENT, Progress
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.history import History
 from tsx.spec.network import TrainingConfig
+from tsx.training.augment import Change
 from tsx.training.lesson import HIDDEN_SHARE, hide_categories, hide_words
 from tsx.training.loop import train
 
 NORMALISED = 2048
 """Training series at most by which batch normalisations are set again for the averaged weights."""
 
-Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Numbers of series, which categories are visible, and the words of which steps are."""
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, Change | None]
+"""Numbers of series, which categories are visible, the words of which steps are, and how the series are changed."""
 Part = tuple[SequenceBatch, torch.Tensor]
 """Series and their classes."""
 
@@ -50,6 +51,7 @@ class ClassLesson:
     def __init__(self, network: SequenceClassifier, given: LabelledSequences, config: TrainingConfig) -> None:
         self.network, self.given = network, given
         self.batch_size, self.seed = config.batch_size, config.seed
+        self.shift, self.jitter = config.shift, config.jitter
         self.size, self.held_out = len(given.learn), bool(len(given.stop))
         self.keeps: Literal["last", "best"] = "best" if self.held_out else "last"
         self.hide = np.random.default_rng((config.seed, 1))
@@ -65,15 +67,18 @@ class ClassLesson:
         categories = len(config.channels.static_categories)
         visible = self.hide.random((self.batch_size, categories)) >= HIDDEN_SHARE
         steps = config.padded_length * bool(config.channels.words)
-        return [(series, visible, self.hide.random((self.batch_size, steps)) >= HIDDEN_SHARE)]
+        shown = self.hide.random((self.batch_size, steps)) >= HIDDEN_SHARE
+        return [(series, visible, shown, Change.draw(len(series), self.shift, self.jitter, self.hide))]
 
     def _pass_over(self, k: int) -> np.ndarray:
         """All series to learn from, in the order of the k-th pass over them."""
         return np.random.default_rng((self.seed, 2, k)).permutation(self.given.learn)
 
     def prepare(self, drawn: Drawn) -> Part:
-        series, visible, shown = drawn
+        series, visible, shown, change = drawn
         batch = hide_categories(self.given.sequences.cut_short(series), visible)
+        if change is not None:
+            batch = change.applied(batch, self.network.scaler.scale)
         words = hide_words(batch.words, shown, self.network.config.at_once)
         return replace(batch, words=words), self.given.classes_of(series)
 

@@ -32,6 +32,7 @@ LEARNING_RATE = 3e-3
 LEAST_GAPS = 0.001
 """Share of missing values from which masks and times since observed are read."""
 FILTERS = (64, 128, 64)
+UNCHANGED = "series are learnt from as they are: changes made none of the sets that were tried easier to tell apart"
 FEWEST_TO_STOP = 300
 """Series to learn from, from which some are set aside that say when to stop."""
 
@@ -136,11 +137,15 @@ def plan_class_training(settings: Settings, series: int, device: str) -> tuple[T
         f"{passes} passes over {series:,} series, within {LEAST_STEPS:,} and {MOST_STEPS:,} steps",
     )
     rate = choices.take("learning_rate", settings.learning_rate, LEARNING_RATE, "default for these networks")
+    shift = choices.take("shift", settings.shift, 0.0, UNCHANGED)
+    jitter = choices.take("jitter", settings.jitter, 0.0, UNCHANGED)
     return TrainingConfig(
         max_steps=max_steps,
         max_time=settings.max_time,
         batch_size=batch_size,
         learning_rate=rate,
+        shift=shift,
+        jitter=jitter,
         seed=settings.seed,
         device=device,
     ), tuple(choices.decisions)

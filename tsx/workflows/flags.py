@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tsx.errors import ConfigError, UsageError
 from tsx.spec.verbs import Request
 
-WITH_A_LABEL = ("keep_together", "hold_out", "text", "threshold", "cost", "abstain")
+WITH_A_LABEL = ("keep_together", "hold_out", "shift", "jitter", "text", "threshold", "cost", "abstain")
 """Settings that mean nothing without a label."""
 
 

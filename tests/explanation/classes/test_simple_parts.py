@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tests.explanation.classes.test_class_shap import random_series
 from tests.explanation.handmade_classes import Series, classifier_of, panel_of
@@ -15,6 +17,7 @@ from tsx.explanation.classes.simple_parts import SimpleParts
 from tsx.explanation.shap.exact import enumerate_all
 from tsx.explanation.shap.sampling import ShapValues, estimate
 from tsx.model.classifier import CombinedClassifier
+from tsx.model.sequences import SequenceBatch
 from tsx.model.summaries import feature_count
 from tsx.spec.settings import Question
 
@@ -117,8 +120,8 @@ def test_every_network_of_an_ensemble_is_played_as_often() -> None:
     task = task_of(network, random_series(6, 8, 4))
     asked = [0, 0, 0]
 
-    def counting(k: int):
-        def hook(module, inputs, output):
+    def counting(k: int) -> Callable[[nn.Module, tuple[SequenceBatch], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[SequenceBatch], output: Tensor) -> None:
             asked[k] += len(inputs[0])
 
         return hook
