@@ -32,6 +32,7 @@ from tsx.spec.settings import Question
 
 REFERENCES = 256
 """Series that absent values come from: all are evaluated for the base value, which is the same for every series."""
+IN_PART = f"{SAMPLED}; of the parts on summaries in closed form"
 CHUNK_SERIES, CHUNK_CELLS = 64, 1 << 23
 """Series that are explained together at most, and cells of their references."""
 
@@ -111,7 +112,8 @@ class ClassTask:
         """What is found of some of the series, by their numbers (b) within the explained ones."""
         chunk, question = self.chunk(self.rows[part]), self.question
         shap = shapley_values(chunk, question, random_of(question.seed, int(part[0])))
-        return Played(shap, is_exact(chunk, question.max_evals), chunk.absent)
+        sampled = SAMPLED if chunk.known is None else IN_PART
+        return Played(shap, EXACT if is_exact(chunk, question.max_evals) else sampled, chunk.absent)
 
     def shown_values(self, rows: Tensor) -> np.ndarray:
         """(b, P) the players' values of series with these cells, in the user's units."""
@@ -152,7 +154,7 @@ def explain_series(
     base, explained = [], []
     pairs: list[int] = []
     evaluations = reached = 0
-    exact = False
+    how = SAMPLED
     progress.start("explaining", count)
     try:
         explained_rows = Explained(task.panel, task.names, players, task.detail.values)
@@ -162,7 +164,7 @@ def explain_series(
                 return begun(checkpoints, int(part[0]), lambda: partial(plays.result, plays.submit(part)))
 
             for part, played in zip(parts, in_order(begin, parts, plays.room)):
-                shap, exact = played.shap, played.exact
+                shap, how = played.shap, played.how
                 writer.append(task.series[part], task.shown_values(task.rows[part]), shap)
                 sampled += [shap[n - part[0]] for n in numbers[(numbers >= part[0]) & (numbers <= part[-1])]]
                 found += shap[: max(task.detail.series - len(found), 0)]
@@ -176,7 +178,7 @@ def explain_series(
         progress.finish()
     method = {
         "explains": task.explain,
-        "values": EXACT if exact else SAMPLED,
+        "values": how,
         "absent": "those of one other series, as long as it is, missing ones included",
         "players": len(players),
         "references": len(task.references),

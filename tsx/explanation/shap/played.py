@@ -16,13 +16,13 @@ from tsx.spec.checkpoints import Checkpoints, State, begun_part
 class Played:
     """SHAP values of W windows, and how they were found.
 
-    exact         whether all coalitions were played
+    how           in words how the values were found
     absent        in words what took the place of absent cells
     interactions  where they were asked for, a table of them, and the `evaluations` it took
     """
 
     shap: Sequence[ShapValues]
-    exact: bool
+    how: str
     absent: str
     interactions: tuple[pl.DataFrame, ...] = ()
     evaluations: int = 0
@@ -44,7 +44,7 @@ def _pack(played: Played) -> State:
     arrays = {name: np.stack(column) for name, column in columns.items() if isinstance(column[0], np.ndarray)}
     plain = {name: column for name, column in columns.items() if name not in arrays}
     tables = {str(k): table for k, table in enumerate(played.interactions)}
-    facts = {"shap": plain, "exact": played.exact, "absent": played.absent, "evaluations": played.evaluations}
+    facts = {"shap": plain, "how": played.how, "absent": played.absent, "evaluations": played.evaluations}
     return State(facts, arrays, tables)
 
 
@@ -53,4 +53,4 @@ def _unpack(state: State) -> Played:
     columns = {**arrays, **facts["shap"]}
     shap = [ShapValues(**dict(zip(columns, each))) for each in zip(*columns.values())]
     tables = tuple(state.frames[str(k)] for k in range(len(state.frames)))
-    return Played(shap, facts["exact"], facts["absent"], tables, facts["evaluations"])
+    return Played(shap, facts["how"], facts["absent"], tables, facts["evaluations"])

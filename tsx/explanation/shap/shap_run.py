@@ -96,11 +96,11 @@ class _Tally:
         self.values: Counter[str] = Counter()
         self.absent: Counter[str] = Counter()
 
-    def add(self, shap: Sequence[ShapValues], *, exact: bool, absent: str) -> None:
+    def add(self, shap: Sequence[ShapValues], *, how: str, absent: str) -> None:
         self.pairs += [each.pairs for each in shap]
         self.converged += sum(each.converged for each in shap)
         self.evaluations += sum(each.evaluations for each in shap)
-        self.values[EXACT if exact else SAMPLED] += len(shap)
+        self.values[how] += len(shap)
         self.absent[absent] += len(shap)
 
     def method(self) -> dict[str, Any]:
@@ -135,14 +135,14 @@ class Player:
         batch = self.task.source.cut(*where)
         chunk = Chunk.of(self.task.forecaster, batch, self.pool.of(*where, batch), stretch.players, question)
         shap = shapley_values(chunk, question, random_of(question.seed, stretch.first))
-        exact = is_exact(chunk, question.max_evals)
+        how = EXACT if is_exact(chunk, question.max_evals) else SAMPLED
         if question.interactions <= 1 or stretch.first >= INTERACTING:
-            return Played(shap, exact, chunk.absent)
+            return Played(shap, how, chunk.absent)
         layout = layout_of(replace(self.task, players=stretch.players))
         random = np.random.default_rng((question.seed, stretch.first))
         pairs = strongest_interactions(chunk, shap, count=question.interactions, draws=_draws(question), random=random)
         table = interaction_table(layout, *where, pairs)
-        return Played(shap, exact, chunk.absent, (table,), sum(each.evaluations for each in pairs))
+        return Played(shap, how, chunk.absent, (table,), sum(each.evaluations for each in pairs))
 
 
 def layout_of(task: Task) -> RowLayout:
@@ -189,7 +189,7 @@ def explain_windows(
                 own, at, first, shap = stretch.series, stretch.cutoffs, stretch.first, played.shap
                 batch = task.source.cut(own, at)
                 counts.add(player.pool.of(own, at, batch))
-                tally.add(shap, exact=played.exact, absent=played.absent)
+                tally.add(shap, how=played.how, absent=played.absent)
                 found = writer.append(own, at, flatten(batch).cpu().numpy(), shap)
                 history.add(*found)
                 if sums is not None:
