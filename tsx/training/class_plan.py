@@ -32,7 +32,7 @@ LEARNING_RATE = 3e-3
 LEAST_GAPS = 0.001
 """Share of missing values from which masks and times since observed are read."""
 FILTERS = (64, 128, 64)
-UNCHANGED = "series are learnt from as they are: changes made none of the sets that were tried easier to tell apart"
+UNCHANGED = "series are learnt from as they are, unless it is asked for"
 FEWEST_TO_STOP = 300
 """Series to learn from, from which some are set aside that say when to stop."""
 

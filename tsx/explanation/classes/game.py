@@ -109,7 +109,9 @@ class ClassGame(LayeredGame):
         def find() -> KnownPart:
             sign = torch.where(self.classes == POSITIVE, 1.0, -1.0).double()[:, None]
             values = torch.from_numpy(parts.values(rows, references))[..., None, None] * sign
-            forecast, base = (evaluate(self.smooth, each, each[:, 0]).double() for each in (rows, references))
+            forecast, base = (
+                evaluate(self.smooth, each, torch.arange(len(each))).double() for each in (rows, references)
+            )
             games = [each.networks for each in self.averaged]
             return KnownPart(games, values, base.mean(0).expand_as(forecast), forecast)
 

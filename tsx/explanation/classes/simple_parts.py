@@ -63,24 +63,23 @@ class SimpleParts:
 
     @cached_property
     def leaves(self) -> Leaves:
-        return Leaves.of(self.network.trees, self.of_summary)
+        return Leaves.of(self.network.trees, self.of_summary, float(self.network.weights[2]))
 
     def values(self, rows: Tensor, references: Tensor) -> np.ndarray:
         """(W, P) of series (W, M), the mean over references (R, M)."""
         own, lent = lengths_of(rows), lengths_of(references)
         out = np.zeros((len(rows), len(self.players)))
-        by_length = {int(n): self._read(references, n) for n in np.unique(own)}
         at_home = self._read(references)
         others, place = np.unique(lent, return_inverse=True)
-        for w, row in enumerate(rows):
-            cut = self._read(row.expand(len(others), -1), others)
-            mine = self._read(row[None])
-            same = lent == own[w]
-            out[w] += self._of_leaves(mine, by_length[int(own[w])], same)
-            out[w] += self._of_regression(mine, by_length[int(own[w])], cut, at_home, place)
-            if not same.all():
-                out[w] += self._of_leaves(mine, by_length[int(own[w])], ~same, joins=True)
-                out[w] += self._of_leaves(cut.take(place), at_home, ~same, joins=False)
+        for length in np.unique(own).tolist():
+            cut_alike, same = self._read(references, length), lent == length
+            for w in np.flatnonzero(own == length):
+                mine, cut = self._read(rows[w, None]), self._read(rows[w].expand(len(others), -1), others).take(place)
+                out[w] += self._of_regression(mine, cut_alike, cut, at_home)
+                out[w] += self._of_leaves(mine, cut_alike, same)
+                if not same.all():
+                    out[w] += self._of_leaves(mine, cut_alike, ~same, joins=True)
+                    out[w] += self._of_leaves(cut, at_home, ~same, joins=False)
         return out / len(references)
 
     def _read(self, rows: Tensor, length: np.ndarray | int | None = None) -> Read:
@@ -97,13 +96,14 @@ class SimpleParts:
         np.add.at(of_player.T, self.of_summary, terms.T)
         return Read(of_player * float(self.network.weights[1]), self.leaves.missed(read.double().cpu().numpy()))
 
-    def _of_regression(self, mine: Read, cut_alike: Read, cut: Read, at_home: Read, place: np.ndarray) -> np.ndarray:
-        """(P) sums over the references: each player's difference, half with its own length and half with the other."""
-        one = mine.terms - cut_alike.terms
-        other = cut.terms[place] - at_home.terms
-        out = (one + other).sum(0) / 2
+    def _of_regression(self, mine: Read, cut_alike: Read, cut: Read, at_home: Read) -> np.ndarray:
+        """(P) sums over the references: each player's difference, half with its own length and half with the other.
+
+        The series as it is and as long as each reference, these as long as it and as they are.
+        """
+        out = (mine.terms - cut_alike.terms + cut.terms - at_home.terms).sum(0) / 2
         if self.length != NOBODY:
-            out[self.length] = (mine.terms - cut.terms[place] + cut_alike.terms - at_home.terms).sum() / 2
+            out[self.length] = (mine.terms - cut.terms + cut_alike.terms - at_home.terms).sum() / 2
         return np.asarray(out)
 
     def _of_leaves(self, mine: Read, lent: Read, some: np.ndarray, joins: bool | None = None) -> np.ndarray:
@@ -113,7 +113,7 @@ class SimpleParts:
         found = self.leaves.played(missed[some], lent.missed[some], len(self.players), joins)
         if joins is not None:
             found[self.length] += found[-1]
-        return float(self.network.weights[2]) * found[:-1]
+        return found[:-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +132,10 @@ class Read:
 class Leaves:
     """The leaves of all trees, with the conditions on the way to each (D at most).
 
-    value        (L) in log-odds of the second class
+    value        (L) in log-odds of the second class, times the trees' weight
     feature, threshold, left, missing   (L, D): a summary goes left up to the threshold, or where it is `missing`; it
                  must, or must not. slot (L, D): which of the players on the way reads it; -1: no further condition
-    player       (L, S): the players on the way, P where there are no more
+    player       of each leaf the players on the way
     """
 
     value: np.ndarray
@@ -147,16 +147,17 @@ class Leaves:
     player: list[list[int]]
 
     @classmethod
-    def of(cls, trees: SummaryTrees, of_summary: np.ndarray) -> Leaves:
+    def of(cls, trees: SummaryTrees, of_summary: np.ndarray, weight: float) -> Leaves:
+        """`of_summary` (F): the player of every summary. None of trees without a `weight`."""
         names = ("feature", "left", "right", "threshold", "missing_left", "value", "tree_class")
         feature, left, right, threshold, missing, value, classes = (getattr(trees, n).cpu().numpy() for n in names)
         ways: list[tuple[float, list[tuple[int, int, bool]]]] = []
-        for tree in range(len(value)):
+        for tree in range(len(value) if weight else 0):
             open_ways: list[tuple[int, list[tuple[int, int, bool]]]] = [(0, [])]
             while open_ways:
                 node, way = open_ways.pop()
                 if left[tree, node] == node:
-                    ways.append((float(value[tree, node]) * (1 if classes[tree] else -1), way))
+                    ways.append((weight * float(value[tree, node]) * (1 if classes[tree] else -1), way))
                 else:
                     open_ways.append((int(left[tree, node]), [*way, (tree, node, True)]))
                     open_ways.append((int(right[tree, node]), [*way, (tree, node, False)]))
@@ -200,7 +201,7 @@ class Leaves:
 
     @cached_property
     def _players(self) -> np.ndarray:
-        """(L, S), -1 where there are no more."""
+        """(L, S), -1 where there are no more: a further one, to whom nothing is added."""
         out = np.full((len(self.player), self.most_on_the_way), -1)
         for row, players in zip(out, self.player):
             row[: len(players)] = players
