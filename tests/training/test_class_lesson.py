@@ -59,6 +59,18 @@ def test_rising_and_falling_series_are_told_apart() -> None:
     assert history.evaluations[-1][1] < history.evaluations[0][1]
 
 
+def test_series_that_are_moved_and_noisy_teach_the_same_from_the_same_seed_and_other_things_than_as_they_are() -> None:
+    weights = []
+    for changed in (QUICK, *[replace(QUICK, shift=0.4, jitter=0.1)] * 2):
+        config, given = lesson()
+        torch.manual_seed(0)
+        network = new_network(replace(config, dropout=0.0), given)
+        train_classes(network, given, changed)
+        weights.append(network.head.linear.weight)
+    assert torch.equal(weights[1], weights[2])
+    assert not torch.allclose(weights[0], weights[1], atol=1e-3)
+
+
 def test_an_untrained_network_says_about_how_often_each_class_comes() -> None:
     config, given = lesson()
     given = replace(given, learn=np.array([0, 2, 4, 6, 8, 10, 1, 3]))

@@ -207,7 +207,7 @@ def test_flags_of_a_forecast_have_no_meaning_for_a_label(flags: dict[str, Any], 
     assert not (tmp_path / "model" / "CURRENT").exists()
 
 
-@pytest.mark.parametrize("flags", [{"keep_together": "age"}, {"threshold": 0.2}, {"abstain": 0.1}])
+@pytest.mark.parametrize("flags", [{"keep_together": "age"}, {"threshold": 0.2}, {"abstain": 0.1}, {"shift": 0.1}])
 def test_flags_of_a_label_have_no_meaning_for_a_forecast(flags: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         tsx.fit(stays(20), model=tmp_path / "model", **flags)
