@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tsx.spec.encoders import ENCODERS
+from tsx.spec.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tsx"
@@ -223,6 +224,18 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
         f"with contextlib.redirect_stderr(io.StringIO()): main({arguments!r})"
     )
     assert loaded_after(code) == set()
+
+
+@pytest.mark.parametrize("verb", [one.command for one in VERBS if one.data == "fitted"])
+def test_a_missing_model_is_found_out_before_torch_is_loaded(verb: str) -> None:
+    needed = ["--ledger", "kept"] if verb == "monitor" else []
+    code = (
+        "import contextlib, io\nfrom tsx.cli.main import main\n"
+        "with contextlib.redirect_stderr(io.StringIO()) as said:\n"
+        f"    assert main({[verb, '--model', 'no-such-model', *needed]!r}) == 4\n"
+        "assert 'model-not-found' in said.getvalue()"
+    )
+    assert "torch" not in loaded_after(code)
 
 
 def test_inspecting_a_table_never_loads_torch(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tsx.shown import watcher, write_dashboard
 from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
 from tsx.spec.verbs import Request, Verb
+from tsx.store.snapshot import read_content
 from tsx.workflows import outputs
 from tsx.workflows.flags import check_no_label
 
@@ -71,6 +72,8 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
                     hint="give DATA, or --sql and --connection",
                     where="data",
                 )
+            if verb.data == "fitted":
+                read_content(Path(request["model"]))  # no model is found out before torch is loaded
             with for_owner_alone() if request.given.get("private") else nullcontext():
                 return function(data, request, progress)
 

@@ -33,13 +33,14 @@ def monitor(console: Console, arguments: Arguments) -> None:
     from tsx import api
     from tsx.cli.in_parts import ran_in_parts
     from tsx.workflows.gates import Checked, failed_gate
-    from tsx.workflows.monitor_classes import ClassMonitoring
 
     if ran_in_parts(console, arguments, api.monitor):
         return
     result = api.monitor(arguments.source, **arguments.keywords, progress=console.progress)
     console.close()
     console.tell(result.findings)
+    from tsx.workflows.monitor_classes import ClassMonitoring
+
     if isinstance(result, ClassMonitoring):
         _refuse_limits(arguments)
     kinds = arguments["report"] or ("terminal",)
