@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.handmade import channels_of
 from tsx.model.batch import Batch
+from tsx.model.exporting import for_any_batch
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
@@ -133,6 +134,18 @@ def test_with_a_share_of_nothing_the_median_is_the_smoothings_and_with_a_part_it
         encoded = network.encode(batch)
         season, line = network.additive.smoothing(encoded.lags[..., 0], encoded.observed[..., 0])
     torch.testing.assert_close(medians[0], encoded.location + encoded.scale * (season + line))
+
+
+def test_with_a_share_of_nothing_the_network_is_not_run_and_no_number_changes():
+    network, batch = make_network(CONFIG), make_batch(CONFIG)
+    network.additive.mean_output.normal_()
+    network.additive.network_weight.zero_()
+    with for_any_batch():
+        evaluated = run(network, batch)
+    network.members[0].encoder.forward = None
+    assert torch.equal(run(network, batch), evaluated)
+    with pytest.raises(TypeError), for_any_batch():
+        run(network, batch)
 
 
 def test_provisional_values_are_not_read():

@@ -59,11 +59,11 @@ class Network(nn.Module):
     def forecast(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """`forward`, and (B) bool whether a component was pulled back to its limit."""
         encoded = self.encode(batch)
-        decoded, mapped = self.decode(encoded)[0], self.linear_map(encoded.lags)
+        raw, mapped = self._raw(encoded), self.linear_map(encoded.lags)
         season, line = self._smoothed(encoded)
-        scaled = self.scaled_quantiles(season, line + self.additive.network_weight * mapped, decoded)
+        scaled = self.scaled_quantiles(season, line + self.additive.network_weight * mapped, raw)
         quantiles = self._in_units(encoded, encoded.location[..., None] + encoded.scale[..., None] * scaled)
-        return quantiles, self.limits.reached(mapped, decoded)
+        return quantiles, self.limits.reached(mapped, raw) & (self.additive.network_weight > 0)
 
     def components(self, batch: Batch, frame: Frame | None = None) -> Components:
         """The forecast's components. `frame`: what the windows are scaled by; by default each by itself."""
@@ -85,7 +85,13 @@ class Network(nn.Module):
 
     def _recurrent(self, encoded: Encoded) -> Tensor:
         """(B, H, Q): the recurrent component in window scales."""
-        return self.head.quantiles(self.additive.weighted(self.decode(encoded)[0]))
+        return self.head.quantiles(self.additive.weighted(self._raw(encoded)))
+
+    def _raw(self, encoded: Encoded) -> Tensor:
+        """Raw outputs (B, H, Q); at a network weight of 0 their mean, for which nothing is run over the steps."""
+        if surely(self.additive.network_weight == 0):
+            return self.additive.mean_output.expand(len(encoded.lags), -1, -1)
+        return self.decode(encoded)[0]
 
     def _no_recurrent(self, season: Tensor) -> Tensor:
         return season.new_zeros(*season.shape, len(self.config.quantile_levels))

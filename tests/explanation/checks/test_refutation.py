@@ -70,9 +70,9 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
     trained, silent, heads, second, first = seen
     buffers = [name for name, _ in weekly.forecaster.network.named_buffers()]
     assert buffers
-    for state in seen:
+    for state in (trained, heads, second, first):
         assert all(torch.equal(state[name], before[name]) for name in buffers)
-    assert not silent["members.0.decoder.direct.weight"].any()
+    assert float(silent["additive.network_weight"]) == 0
     assert torch.equal(trained["members.0.decoder.direct.weight"], before["members.0.decoder.direct.weight"])
     kept = "members.0.encoder.layers.0.weight_hh_l0"
     assert torch.equal(second[kept], before[kept])
@@ -81,6 +81,19 @@ def test_what_is_forgotten_is_forgotten_by_a_copy_and_by_the_seed(weekly):
     again = len(seen)
     refutation.randomised_layers(watch, weekly.forecaster, seed=5)
     assert all(torch.equal(seen[again + 4][name], first[name]) for name in first)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_what_no_weight_contributes_is_what_heads_of_zero_leave(weekly, share):
+    network = deepcopy(weekly.forecaster.network)
+    network.additive.network_weight.fill_(share)
+    network.additive.mean_output.fill_(0.5)
+    zeroed = deepcopy(network)
+    for head in (zeroed.members[0].linear, zeroed.members[0].decoder):
+        for weight in head.parameters():
+            weight.data.zero_()
+    with torch.inference_mode():
+        torch.testing.assert_close(refutation.without_heads(network)(weekly.batch), zeroed(weekly.batch))
 
 
 def test_every_kind_of_network_can_forget():

@@ -256,12 +256,12 @@ def _untrained(network: Network, seed: int) -> Network:
 
 
 def without_heads(network: Network) -> Network:
-    """The network with heads of zero: its forecast is what no weight contributes, location and season."""
+    """The network with heads of zero: its forecast is what no weight contributes, location and season.
+
+    At a network weight of 0 nothing of it is run over the steps.
+    """
     silent = deepcopy(network)
     with torch.no_grad():
-        for member in silent.members:
-            for name in _heads(member):
-                if name != "attention":
-                    for weight in member.get_submodule(name).parameters():
-                        weight.zero_()
+        silent.additive.mean_output *= 1 - silent.additive.network_weight  # what weighted outputs of zero are
+        silent.additive.network_weight.zero_()
     return silent
