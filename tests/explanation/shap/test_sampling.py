@@ -157,11 +157,11 @@ def test_the_halves_of_a_sample_err_independently_and_add_up_as_it_does(setting,
     assert both == pytest.approx((one + other) / 4, rel=0.25)
 
 
-def test_a_first_look_plays_as_few_pairs_as_it_is_told_to(setting):
+def test_as_many_pairs_are_played_as_are_asked_for_whatever_their_error(setting):
     game, windows, population = setting
     chunk = Chunk(game, windows, [Masker(population)] * len(windows), singles(8))
-    asked = {"max_evals": 1, "tolerance": 0.1, "random": np.random.default_rng(0)}
-    for each in estimate(chunk, **asked, fewest=2):
+    asked = {"max_evals": 10**6, "tolerance": 1e-9, "random": np.random.default_rng(0)}
+    for each in estimate(chunk, **asked, pairs=2):
         assert each.pairs == 2
         assert each.halves is None  # of one pair nothing could be said
         np.testing.assert_allclose(each.base + each.parts.sum(0), each.forecast, atol=1e-9)

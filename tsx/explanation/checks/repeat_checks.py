@@ -43,6 +43,8 @@ REPLACED = 8
 """References of each window of the sample that replace random halves of its inputs; curves take half of them."""
 AGAIN = 16
 """One more explanation of a window costs about this part of what the first may cost."""
+AGAIN_REFERENCES = 32
+"""References of a window that is explained again: what is compared shares them."""
 MIXED = 256
 """Mixed windows whose distance from real ones is measured."""
 FEW_PAIRS, MORE_PAIRS = 2, 4
@@ -68,27 +70,27 @@ class Repeats:
         some = evenly_spaced(len(sample.series), min(AGAIN_WINDOWS, -(-len(sample.series) // 2)))
         self.series, self.cutoffs = sample.series[some], sample.cutoffs[some]
         self.batch = task.source.cut(self.series, self.cutoffs)
-        self.chunk = self._chunk(self.series, self.cutoffs, self.batch)
+        self.chunk = self._few(self._chunk(self.series, self.cutoffs, self.batch))
         self.evaluations = 0
         self._own: dict[int | None, np.ndarray] = {}
 
     def own(self, pairs: int | None = None) -> np.ndarray:
         """The signed SHAP values (W, P, O) of the windows as they are, by the network that is explained.
 
-        pairs   how many of each window at least; by default as many as their standard errors take
+        pairs   how many of each window; by default as many as their standard errors take
         """
         if pairs not in self._own:
             self._own[pairs] = self.values(self.forecaster, self.batch, pairs)
         return self._own[pairs]
 
     def values(self, forecaster: Forecaster, batch: Batch, pairs: int | None = None) -> np.ndarray:
-        """The signed SHAP values (W, P, O) of the windows of `batch`."""
+        """The signed SHAP values (W, P, O) of the windows of `batch`, from so many pairs of each, or as `own` says."""
         if batch is self.batch:
             chunk = replace(self.chunk, game=game_of(forecaster, batch, self.question))
         else:
-            chunk = replace(
-                self._chunk(self.series, self.cutoffs, batch), game=game_of(forecaster, batch, self.question)
-            )
+            chunk = self._few(self._chunk(self.series, self.cutoffs, batch))
+            chunk = replace(chunk, game=game_of(forecaster, batch, self.question))
+        # where one network took more pairs than another they would not share all errors
         shap = shapley_values(chunk, self.question, np.random.default_rng([self.question.seed, 0]), pairs)
         self.evaluations += sum(each.evaluations for each in shap)
         return np.stack([each.values for each in shap])
@@ -98,6 +100,14 @@ class Repeats:
         batch = self.task.source.cut(series, cutoffs) if batch is None else batch
         references = self.task.references().of(series, cutoffs, batch)
         return Chunk.of(self.forecaster, batch, references, self.players, self.question)
+
+    def _few(self, chunk: Chunk) -> Chunk:
+        """The chunk with `AGAIN_REFERENCES` alone: every network evaluates all that there are for its base value."""
+
+        def some(population: Tensor) -> Tensor:
+            return population[torch.from_numpy(evenly_spaced(len(population), AGAIN_REFERENCES))]
+
+        return replace(chunk, maskers=[replace(each, population=some(each.population)) for each in chunk.maskers])
 
     def evidence(
         self, context: Context, results: Results, others: Sequence[Forecaster], progress: Progress = SILENT

@@ -69,21 +69,21 @@ class ShapValues:
 
 
 def estimate(
-    chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator, fewest: int | None = None
+    chunk: Chunk, *, max_evals: int, tolerance: float, random: np.random.Generator, pairs: int | None = None
 ) -> list[ShapValues]:
     """SHAP values of the windows together: rounds of pairs until each one's pooled relative error is small.
 
     That is the root of the summed squared standard errors over the root of the summed squared values, to be `tolerance`
-    at most; no window is played beyond `max_evals` evaluations, but every one has its `fewest` pairs, 2 at least and by
-    default as many as it takes for intervals that hold. The result does not depend on the number of threads; it does,
-    within its errors, on which windows are estimated together.
+    at most; no window is played beyond `max_evals` evaluations, but every one has as many pairs as it takes for
+    intervals that hold. With `pairs`, 2 at least, every window has so many, whatever its error. The result does not
+    depend on the number of threads; it does, within its errors, on which windows are estimated together.
     """
     sampler = PairSampler(chunk, random)
     count, cost = len(chunk.cells), max(2 * len(chunk.players) - 1, 1)
-    fewest = fewest or max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
+    fewest = pairs or max(FEWEST_PAIRS, 1 + -(-SHARED_FREEDOM // count))
     wanted = np.full(count, fewest), np.zeros(count, dtype=np.int64)
     sampler.play(*wanted)
-    if bool((sampler.pooled().relative > tolerance).any()):
+    if pairs is None and bool((sampler.pooled().relative > tolerance).any()):
         sampler.control()
     while True:
         sampler.play(*wanted)
@@ -91,12 +91,12 @@ def estimate(
         relative, played = pooled.relative.numpy(), sampler.pairs
         most = played + np.maximum(max_evals - sampler.spent, 0) // cost
         missing = (relative > tolerance) & (played < most)
-        if not missing.any():
+        if pairs is not None or not missing.any():
             halves = sampler.halves()
             return [sampler.result(w, pooled, halves, tolerance) for w in range(count)]
         # the variance falls with the number of pairs; at most doubled, since the first pairs say little about it
         times = np.where(missing, np.minimum((relative / tolerance) ** 2, 2.0), 1.0)
-        wanted = sampler.wanted(times, np.where(missing, most, played), max(fewest, FEWEST_PAIRS))
+        wanted = sampler.wanted(times, np.where(missing, most, played), fewest)
 
 
 @dataclass(eq=False)

@@ -212,15 +212,15 @@ def windows_together(players: Players) -> int:
 
 
 def shapley_values(
-    chunk: Chunk, question: Question, random: np.random.Generator, fewest: int | None = None
+    chunk: Chunk, question: Question, random: np.random.Generator, pairs: int | None = None
 ) -> list[ShapValues]:
     """SHAP values of the windows: from all coalitions where the question's evaluations pay for that, else sampled.
 
-    fewest  pairs of a window that is sampled, see `estimate`
+    pairs  of each window that is sampled, see `estimate`
     """
     if is_exact(chunk, question.max_evals):
         return enumerate_all(chunk)
-    return estimate(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random, fewest=fewest)
+    return estimate(chunk, max_evals=question.max_evals, tolerance=question.tolerance, random=random, pairs=pairs)
 
 
 def _draws(question: Question) -> int:
