@@ -180,6 +180,11 @@ def test_only_the_command_line_knows_its_framework() -> None:
             assert "typer" not in path.read_text(encoding="utf-8"), module
 
 
+def test_arrow_arrays_come_from_polars_since_pyarrow_would_import_pandas() -> None:
+    wrong = [module for module, path in MODULES.items() if "pa.array(" in path.read_text(encoding="utf-8")]
+    assert wrong == []
+
+
 def loaded_after(code: str) -> set[str]:
     """Heavy packages in memory after running `code` in a process of its own."""
     program = f"{code}\nimport sys\nprint(*(m for m in {HEAVY!r} if m in sys.modules), file=sys.stderr)"

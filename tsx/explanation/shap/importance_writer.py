@@ -334,7 +334,7 @@ class ImportanceWriter:
         each = len(layout.steps) * len(layout.players.rows)
         long = np.repeat(np.arange(len(rows)), each)
         ids, number = np.unique(rows.series, return_inverse=True)
-        repeated = pa.array(number[long].astype(np.int32))
+        repeated = _arrow(pl.Series(number[long].astype(np.int32)))
         keys = {name: _repeated(_arrow(column), repeated) for name, column in panel.id_columns(ids).items()}
         common = {name: column.slice(0, len(long)) for name, column in self._common.items()}
         value = np.broadcast_to(rows.value[:, None], rows.shap.shape)
@@ -342,12 +342,12 @@ class ImportanceWriter:
             **keys,
             "cutoff": _arrow(panel.times(rows.series, rows.cutoffs).gather(long)),
             **{name: common[name] for name in ("step", "feature", "lag", "distance")},
-            "value": pa.array(value.ravel(), from_pandas=True),
-            "shap": pa.array(rows.shap.ravel()),
-            "shap_se": pa.array(rows.error.ravel()),
+            "value": _arrow(pl.Series(value.ravel()).fill_nan(None)),
+            "shap": _arrow(pl.Series(rows.shap.ravel())),
+            "shap_se": _arrow(pl.Series(rows.error.ravel())),
             "block": common["block"],
             **({"oldest_lag": common["oldest_lag"]} if "oldest_lag" in common else {}),
-            **{name: pa.array(part.ravel()) for name, part in zip(layout.part_columns, rows.parts)},
+            **{name: _arrow(pl.Series(part.ravel())) for name, part in zip(layout.part_columns, rows.parts)},
         }
         return pa.table(columns)
 
@@ -392,12 +392,11 @@ class _Rows:
 
 def _coded(column: Sequence[str | None], times: int) -> pa.DictionaryArray:
     """The texts of `column`, null where there is none, so many times one after the other; each is held once."""
-    texts = list(dict.fromkeys(column))
-    codes = np.tile(np.array([texts.index(text) for text in column], dtype=np.int32), times)
-    missing = np.array([text is None for text in texts], dtype=np.bool_)[codes]
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes, mask=missing), pa.array([text or "" for text in texts], pa.large_string())
-    )
+    texts = [text for text in dict.fromkeys(column) if text is not None]
+    number: dict[str | None, int] = {text: n for n, text in enumerate(texts)}
+    codes = pl.Series([number.get(text) for text in column], dtype=pl.Int32)
+    repeated = codes.gather(np.tile(np.arange(len(codes)), times))
+    return pa.DictionaryArray.from_arrays(_arrow(repeated), _arrow(pl.Series(texts, dtype=pl.String)))
 
 
 def _repeated(values: pa.Array, places: pa.Array) -> pa.Array:
@@ -407,4 +406,5 @@ def _repeated(values: pa.Array, places: pa.Array) -> pa.Array:
 
 
 def _arrow(column: pl.Series) -> pa.Array:
+    """An array without pyarrow's own constructor, which imports pandas where it is installed: a second of it."""
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
