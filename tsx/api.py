@@ -293,7 +293,7 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation | Cl
     written = {"report", "out"} & request.given.keys()
     if written:
         outputs.check_report(request["out"])
-        outputs.check_programs(request["report"])
+        outputs.prepare_programs(request["report"])
     explanation = explain(data, request, progress)
     if written:
         explanation.write(request["out"], tuple(kind for kind in request["report"] if kind != "terminal"))

@@ -10,7 +10,7 @@ from tsx.cli.parameters import Arguments, command
 from tsx.spec.command_line import flags
 from tsx.spec.verbs import DEMO, EXPLAIN, FIT, FORECAST
 from tsx.workflows.demo import REPORTS, copy_sample, plan
-from tsx.workflows.outputs import check_report
+from tsx.workflows.outputs import check_report, prepare_programs
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -80,6 +80,7 @@ def demo(console: Console, arguments: Arguments) -> None:
     show(render_forecast(result.frame, result.schema, result.quantile_levels))
 
     announce()
+    prepare_programs(REPORTS)
     explanation = api.explain(**explaining, device=device, progress=progress)
     files_of_report = write_explanation(explanation, report, REPORTS)
     show(render_explanation(explanation))

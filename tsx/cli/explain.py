@@ -11,7 +11,7 @@ from tsx.cli.outputs import checkpoint_of
 from tsx.cli.parameters import Arguments, command, one_reader_of_stdin
 from tsx.spec.verbs import EXPLAIN
 from tsx.spec.verdict import Verdict
-from tsx.workflows.outputs import check_programs, check_report
+from tsx.workflows.outputs import check_report, prepare_programs
 
 if TYPE_CHECKING:
     from tsx.cli.console import Console
@@ -52,7 +52,7 @@ def explain(console: Console, arguments: Arguments) -> None:
 
     if ran_in_parts(console, arguments, api.explain):
         return
-    check_programs(kinds)
+    prepare_programs(kinds)
     check_folder(out, kinds)
     checkpoint = checkpoint_of(EXPLAIN, out)
     explained = api.explain(

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -25,6 +24,7 @@ from tsx.report.charts.axes import theme
 from tsx.report.document import Heading, Section, ShareCell, VerdictCell, widest
 from tsx.report.sections import VIEWS, view_of
 from tsx.report.story import story_of
+from tsx.runtime.drawing import drawing_program
 from tsx.sanitize import clean
 from tsx.wording import percent
 
@@ -59,7 +59,7 @@ def html_page(
         for key, of in lookup.picks.items()
         if of and key in shown
     }
-    library, start = _script(vl_convert.javascript_bundle()), _script(_resource("report.js"))  # type: ignore[call-arg]
+    library, start = _script(drawing_program()), _script(_resource("report.js"))
     return page(
         "report.html.jinja",
         policy=_policy(library, start),

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from tsx.errors import UsageError, WriteError
 from tsx.runtime.browser import find_browser
+from tsx.runtime.drawing import begin_drawing_program
 
 TABLES = (".parquet", ".csv", ".json")
+PAGES = {"html", "pdf"}
+"""Reports that hold the program which draws their charts."""
 
 
 def is_folder_of_parts(value: str | Path | None) -> bool:
@@ -66,10 +69,15 @@ def check_report(value: str | Path) -> None:
         raise not_writable(path, "that is the directory of a model", "name another folder")
 
 
-def check_programs(kinds: Sequence[str]) -> None:
-    """Raises MissingDependency `dependency-missing` where there is no program that makes a report of these kinds."""
+def prepare_programs(kinds: Sequence[str]) -> None:
+    """See to the programs that reports of these kinds need, before the work begins whose result they show.
+
+    Raises MissingDependency `dependency-missing` where there is none.
+    """
     if "pdf" in kinds:
         find_browser()
+    if PAGES & set(kinds):
+        begin_drawing_program()
 
 
 def check_no_model(path: Path) -> None:
