@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands run and print what it shows, its links lead somewhere."""
+"""The README and the first pages keep their word: commands run and print what is shown, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ README = ROOT / "README.md"
 PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "sample_data").glob("*.md")])
 CHEAP = {**SMALL, "TSX_MAX_STEPS": "10", "TSX_MAX_EVALS": "300", "TSX_WINDOWS": "5"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-FIT = "tsx fit sample_data/stocks_daily.parquet"
+SETTINGS = ROOT / "docs" / "reference" / "settings.md"
 
 
-def test_every_block_of_the_readme_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
-    """Variables make the commands cheap; `make` is left out, since it would install everything again."""
+@pytest.mark.parametrize("page", ["start.md", "commands.md"])
+def test_every_block_of_the_first_pages_runs_and_prints_what_it_shows(page: str, tmp_path: Path) -> None:
+    """Variables make the commands cheap."""
     reader = Reader(tmp_path, **CHEAP)
     wrong = {}
-    followed = [step for step in steps(README) if not step.code.startswith("make ")]
+    followed = list(steps(ROOT / "docs" / page))
     for step in followed:
         step.code = cheaper(step.code).replace("--max-time 60s", "--max-time 2s")
         if lines := missing(step.shown, reader.follow(step)):
             wrong[step.code] = lines
-    assert FIT in [step.code for step in followed]
+    assert any(step.code.startswith("tsx fit sample_data/") for step in followed)
     assert not wrong
+
+
+def test_the_crontab_of_the_start_is_that_of_the_page_on_nights() -> None:
+    start, nights = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("start.md", "every-night.md"))
+    crontab = next(body for _, body in FENCE.findall(start) if body.startswith("PATH="))
+    assert crontab in [body for _, body in FENCE.findall(nights)]
 
 
 def test_the_readme_names_the_targets_of_the_makefile() -> None:
@@ -41,8 +48,8 @@ def test_the_readme_names_the_targets_of_the_makefile() -> None:
     assert set(named) <= targets
 
 
-def test_the_settings_file_of_the_readme_is_taken_and_a_flag_beats_it(tmp_path: Path) -> None:
-    toml = next(body for language, body in FENCE.findall(README.read_text(encoding="utf-8")) if language == "toml")
+def test_the_settings_file_of_the_page_is_taken_and_a_flag_beats_it(tmp_path: Path) -> None:
+    toml = next(body for language, body in FENCE.findall(SETTINGS.read_text(encoding="utf-8")) if language == "toml")
     (tmp_path / "tsx.toml").write_text(toml, encoding="utf-8")
     rows = [f"{day},{day % 5},{day % 3}" for day in range(80)]
     (tmp_path / "table.csv").write_text("\n".join(["t,y,volume", *rows]), encoding="utf-8")
@@ -55,7 +62,7 @@ def test_the_settings_file_of_the_readme_is_taken_and_a_flag_beats_it(tmp_path: 
 
 
 def test_the_table_of_exit_statuses_names_those_of_the_errors() -> None:
-    rows = re.findall(r"^\| ([\d, ]+) \| ", README.read_text(encoding="utf-8"), re.M)
+    rows = re.findall(r"^\| ([\d, ]+) \| ", SETTINGS.read_text(encoding="utf-8"), re.M)
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TsxError)]
     assert {int(number) for row in rows for number in row.split(",")} == {0, *(kind.exit_status for kind in kinds)}
 

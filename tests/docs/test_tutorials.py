@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import ROOT, SMALL, Reader, Step, cheaper, missing, steps
 
 LONG = ("tutorial-finance.md", "tutorial-digits.md", "tutorial-decisions.md", "tutorial-text.md", "tuning.md")
-"""Pages of half a minute and more; README, a tutorial and the tables stand for them in every run."""
+"""Pages of half a minute and more; the first pages, a tutorial and the tables stand for them in every run."""
 PAGES = (
     "tutorial-health.md",
     "tables.md",
