@@ -55,7 +55,7 @@ def make_config() -> Callable[..., NetworkConfig]:
     return network_config
 
 
-HOWEVER_FITTED = {"explanation", "leaks", "wild", "workflows"}
+HOWEVER_FITTED = {"explanation", "interop", "leaks", "wild", "workflows"}
 """Folders of tests of what does not depend on how well anything is fitted."""
 
 

@@ -1,9 +1,9 @@
 """tsx: forecast time series with recurrent networks, and explain every forecast.
 
     >>> import tsx
-    >>> tsx.fit("data.parquet")            # doctest: +SKIP
-    >>> tsx.forecast().frame               # doctest: +SKIP
-    >>> tsx.explain().findings             # doctest: +SKIP
+    >>> tsx.fit("sales.parquet", max_steps=200)
+    >>> tsx.forecast().frame
+    >>> tsx.explain(max_evals=2000).findings
 
 Importing the package loads nothing heavy; each verb loads what it needs.
 """

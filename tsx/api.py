@@ -97,7 +97,7 @@ def inspect(data: Any, request: Request, progress: Progress) -> Inspection:
         NotFound, DataError, ConfigError: each with a hint.
 
     Examples:
-        >>> tsx.inspect("sales.parquet").command  # doctest: +SKIP
+        >>> tsx.inspect("sales.parquet").command
     """
     from tsx.workflows.inspect import inspect
 
@@ -126,8 +126,8 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
         NotFound, DataError, ConfigError: a failed fit leaves the last good model untouched.
 
     Examples:
-        >>> fit = tsx.fit("sales.parquet", horizon=28, past=["price"])  # doctest: +SKIP
-        >>> fit.backtest.verdict.sentence  # doctest: +SKIP
+        >>> fit = tsx.fit("sales.parquet", horizon=7, past=["price"], max_steps=200)
+        >>> fit.backtest.verdict.sentence
     """
     from tsx.workflows.together import together
 
@@ -190,7 +190,7 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
         WriteError: `out` cannot be written.
 
     Examples:
-        >>> tsx.forecast(out="forecast.csv").plot()  # doctest: +SKIP
+        >>> tsx.forecast(out="forecast.csv").plot()
     """
     from tsx.workflows.forecast import forecast
 
@@ -215,7 +215,7 @@ def classify(data: Any, request: Request, progress: Progress) -> Classification:
         DataError: the table no longer fits the model, or `nothing-to-classify`.
 
     Examples:
-        >>> tsx.classify("new.parquet", out="classes.csv")  # doctest: +SKIP
+        >>> tsx.classify("new.parquet", model="stays-model", out="classes.csv")
     """
     from tsx.workflows.classify import classify
 
@@ -239,7 +239,9 @@ def make_future(data: Any, request: Request, progress: Progress) -> pl.DataFrame
         TsxError: as `forecast` does.
 
     Examples:
-        >>> tsx.make_future(out="future.csv")  # doctest: +SKIP
+        >>> tsx.fit("sales.parquet", horizon=7, future=["price"], max_steps=200, model="priced")
+        >>> tsx.make_future(model="priced", out="future.csv").columns
+        ['store', 'day', 'price']
     """
     from tsx.workflows.make_future import make_future
 
@@ -278,8 +280,8 @@ def explain(data: Any, request: Request, progress: Progress) -> Explanation | Cl
         TsxError: as `forecast` does.
 
     Examples:
-        >>> why = tsx.explain(windows=50, report="html", out="why")  # doctest: +SKIP
-        >>> why.findings[0], why.verdict.sentence  # doctest: +SKIP
+        >>> why = tsx.explain(windows=50, max_evals=2000, report="html", out="why")
+        >>> why.findings[0], why.verdict.sentence
     """
     from tsx.workflows.explain import explain
 
@@ -325,7 +327,7 @@ def backtest(data: Any, request: Request, progress: Progress) -> Backtest | Clas
         WriteError: `out` cannot be written.
 
     Examples:
-        >>> tsx.backtest("sales.parquet", cutoffs=12).verdict.sentence  # doctest: +SKIP
+        >>> tsx.backtest("sales.parquet", cutoffs=4, max_steps=100).verdict.sentence
     """
     if request["label"] is not None:
         from tsx.workflows.backtest import backtest_labels
@@ -365,7 +367,8 @@ def monitor(data: Any, request: Request, progress: Progress) -> Monitoring | Cla
         TsxError: as `forecast` does.
 
     Examples:
-        >>> tsx.monitor("today.parquet", ledger="tsx-ledger").advice  # doctest: +SKIP
+        >>> tsx.forecast(ledger="tsx-ledger")
+        >>> tsx.monitor("today.parquet", ledger="tsx-ledger").advice
     """
     from tsx.store.classifier import is_classifier
     from tsx.workflows.monitor import monitor
@@ -398,8 +401,8 @@ def partition(data: Any, request: Request, progress: Progress) -> Partition:
         NotFound, DataError: the table cannot be read.
 
     Examples:
-        >>> tsx.partition("sales.parquet", id="store", parts=100, out="parts")  # doctest: +SKIP
-        >>> tsx.in_parts(tsx.forecast, "parts", out="forecasts")  # doctest: +SKIP
+        >>> tsx.partition("sales.parquet", id="store", parts=2, out="parts")
+        >>> tsx.in_parts(tsx.forecast, "parts", out="forecasts")
     """
     from tsx.workflows.partition import partition
 
@@ -437,7 +440,7 @@ def in_parts(
         MissingDependency: `package-missing`.
 
     Examples:
-        >>> tsx.in_parts(tsx.forecast, "parts", out="forecasts", model="tsx-model")  # doctest: +SKIP
+        >>> tsx.in_parts(tsx.forecast, "parts", out="forecasts", model="tsx-model")
     """
     from tsx.workflows.in_parts import Into, run_in_parts
     from tsx.workflows.part_work import WAYS
@@ -469,7 +472,7 @@ def merge(data: Any, request: Request, progress: Progress) -> Merged:
         WriteError: `out` cannot be written.
 
     Examples:
-        >>> tsx.merge("forecasts", out="forecasts.parquet")  # doctest: +SKIP
+        >>> tsx.merge("forecasts", out="forecasts.parquet")
     """
     from tsx.workflows.merge import merge
 
@@ -495,8 +498,8 @@ def tune(data: Any, request: Request, progress: Progress) -> Tuning:
         TsxError: as `fit` does.
 
     Examples:
-        >>> tuned = tsx.tune("sales.parquet", max_time="10m")  # doctest: +SKIP
-        >>> tsx.fit("sales.parquet", **tuned.settings)  # doctest: +SKIP
+        >>> tuned = tsx.tune("sales.parquet", trials=2, max_steps=50)
+        >>> tsx.fit("sales.parquet", **tuned.settings)
     """
     from tsx.workflows.tune import tune
 
@@ -516,7 +519,7 @@ def demo(data: Any, request: Request, progress: Progress) -> Demo:
         WriteError: the folder cannot be written.
 
     Examples:
-        >>> tsx.demo(max_steps=100).explanation  # doctest: +SKIP
+        >>> tsx.demo(max_steps=100, max_evals=500).explanation.verdict.sentence
     """
     from tsx.explanation.result import Explanation
     from tsx.store.layout import files_of_model

@@ -27,6 +27,13 @@ class TsxError(Exception):
     """A declared failure: `code`, `message`, `hint`, `where`, `values` and the process's `exit_status`.
 
     `setting`: the one that would settle it, by its name in `tsx.spec`, where the hint asks to set one.
+
+    Examples:
+        >>> try:
+        ...     tsx.forecast(model="no-such-model")
+        ... except tsx.TsxError as error:
+        ...     print(error.code, error.exit_status)
+        model-not-found 4
     """
 
     exit_status = 1
@@ -43,7 +50,11 @@ class TsxError(Exception):
         self.setting = setting
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as the contract's JSON object, without the outer `error` key."""
+        """The error as the contract's JSON object, without the outer `error` key.
+
+        >>> tsx.TsxError("a-code", "what is wrong", hint="what to do").to_dict()["hint"]
+        'what to do'
+        """
         return {"code": self.code, "message": self.message, "hint": self.hint, "where": self.where}
 
     def __reduce__(self) -> tuple[Any, ...]:

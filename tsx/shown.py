@@ -34,6 +34,8 @@ class Shown:
         """The table that best stands for the result, as a pandas frame.
 
         Raises ModuleNotFoundError where pandas is not installed.
+
+            >>> tsx.inspect("sales.parquet").to_pandas()
         """
         return self.as_frame().to_pandas()
 
@@ -41,6 +43,8 @@ class Shown:
         """A chart of the result, which a notebook shows; `.save("chart.png")` writes it.
 
         Raises UsageError `nothing-to-plot` where the result holds nothing to draw.
+
+            >>> tsx.inspect("sales.parquet").plot().save("series.html")
         """
         chart: altair.TopLevelMixin = import_module(VIEWS).chart(self)
         return chart

@@ -12,6 +12,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from tsx.cli.reference import cell, code_cell
 from tsx.spec.keywords import given_type
 from tsx.spec.stub import RESULTS, Data, type_words, value_words, write_or_check
 from tsx.spec.verbs import Verb
@@ -30,6 +31,7 @@ CLASSES = {
     "Fit": "tsx.workflows.fit",
     "Forecast": "tsx.workflows.forecast",
     "Explanation": "tsx.explanation.result",
+    "ClassExplanation": "tsx.explanation.classes.result",
     "Backtest": "tsx.evaluation.backtest",
     "Tuning": "tsx.evaluation.search",
     "Classification": "tsx.workflows.classify",
@@ -42,6 +44,7 @@ CLASSES = {
     "Merged": "tsx.workflows.merge",
     "Demo": "tsx.workflows.demo",
     "Checkup": "tsx.workflows.doctor",
+    "Forecaster": "tsx.model.forecaster",
     "TsxError": "tsx.errors",
 }
 """Results, and what is raised, with their modules."""
@@ -63,7 +66,7 @@ def _function(verb: Verb) -> str:
         lines += ["| keyword | type | default | |", "| --- | --- | --- | --- |"]
         for one in verb.keywords:
             kind, default = type_words(given_type(one, Data)), value_words(one)
-            lines.append(f"| `{one.name}` | `{_cell(kind)}` | `{_cell(default)}` | {_cell(one.help)} |")
+            lines.append(f"| `{one.name}` | {code_cell(kind)} | {code_cell(default)} | {cell(one.help)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -110,14 +113,9 @@ def _prose(text: str) -> str:
 def _body(text: str) -> str:
     lines = text.splitlines()
     if lines[0].lstrip().startswith(">>>"):
-        code = re.sub(r"  # doctest: \+SKIP", "", inspect.cleandoc(text))
-        return f"```pycon\n{code}\n```"
+        return f"```pycon\n{inspect.cleandoc(text)}\n```"
     aligned = any(re.match(r"\S+  +\S", line) or line.startswith("  ") for line in lines)
     return f"```text\n{text}\n```" if aligned and len(lines) > 1 else text
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from html import escape
 from typing import Any
 
 import typer
@@ -53,13 +54,21 @@ def _tables(command: Any, ctx: Any) -> list[str]:
     parts = []
     for title, rows in option_rows(command, ctx).items():
         lines = [f"| {title} | |", "| --- | --- |"]
-        lines += [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in rows]
+        lines += [f"| {code_cell(name)} | {cell(text)} |" for name, text in rows]
         parts.append("\n".join(lines) + "\n")
     return parts
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Text in a table."""
     return text.replace("|", "\\|")
+
+
+def code_cell(text: str) -> str:
+    """Code in a table; as HTML where it has a `|`, since programs differ about one that is escaped in code."""
+    if "|" not in text:
+        return f"`{text}`"
+    return f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
 
 
 if __name__ == "__main__":

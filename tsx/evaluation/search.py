@@ -66,6 +66,10 @@ class Tuning:
     importance     share of the scores' variance that each choice explains; None: too few trials to say
     sentence       the verdict in words
     given          what the user fixed for the fit, by name; `to_toml` writes it beside `best`
+
+    Examples:
+        >>> tuned = tsx.tune("sales.parquet", horizon=7, trials=2, max_steps=50)
+        >>> tuned.sentence, tuned.settings
     """
 
     best: dict[str, Any]
@@ -96,12 +100,19 @@ class Tuning:
         return {**self.given, **self.best}
 
     def to_toml(self) -> str:
-        """A settings file: tables [fit] and [backtest] that both commands read with `--config`."""
+        """A settings file: tables [fit] and [backtest] that both commands read with `--config`.
+
+        >>> print(tuned.to_toml())
+        """
         lines = [f"{name} = {toml_value(value)}" for name, value in self.settings.items()]
         tables = "\n".join("\n".join([f"[{table}]", *lines, ""]) for table in TABLES)
         return f"{COMMENT}{self.sentence}\n\n{tables}"
 
     def to_dict(self) -> dict[str, Any]:
+        """What `tsx tune --json` prints, JSON-able.
+
+        >>> tuned.to_dict()["verdict"]
+        """
         return {
             "best": self.best,
             "keep_defaults": not self.best,

@@ -179,7 +179,10 @@ class Explained(Shown):
     _folder: Any = field(default=None, repr=False)
 
     def as_frame(self) -> pl.DataFrame:
-        """`lag_importance`: every SHAP value with its standard error."""
+        """`lag_importance`: every SHAP value with its standard error.
+
+        >>> why.as_frame().select("feature", "lag", "shap", "shap_se")
+        """
         return self.lag_importance
 
     def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
@@ -190,7 +193,7 @@ class Explained(Shown):
 
         Raises UsageError `report-kind-unknown`, MissingDependency `dependency-missing`, WriteError `file-not-writable`.
 
-            >>> tsx.explain().report("html", "why.html")  # doctest: +SKIP
+            >>> why.report("html", "why.html")
         """
         return write_file(self, kind, f"report.{kind}" if out is None else out)
 
@@ -202,7 +205,7 @@ class Explained(Shown):
 
         Raises UsageError `report-kind-unknown`, MissingDependency `dependency-missing`, WriteError `file-not-writable`.
 
-            >>> tsx.explain().write("why", report=("html", "png"))  # doctest: +SKIP
+            >>> why.write("why", report=("html", "png"))
         """
         return write_folder(self, out, (report,) if isinstance(report, str) else report)
 
@@ -230,6 +233,9 @@ class Explained(Shown):
         """Raise QualityGate `explanation-drifted` where it changed by more than that since the report compared with.
 
         Raises ConfigError `settings-contradict` where it was compared with none.
+
+            >>> again = tsx.explain(windows=10, max_evals=500, compare="why")
+            >>> again.gate(max_drift=1)
         """
         if "drift" not in self.facts:
             raise ConfigError(
@@ -249,7 +255,10 @@ class Explained(Shown):
             )
 
     def summary(self) -> dict[str, Any]:
-        """What `explanation.json` holds, JSON-able."""
+        """What `explanation.json` holds, JSON-able.
+
+        >>> why.summary()["verdict"]
+        """
         return {
             "frequency": self.frequency,
             "question": asdict(self.question),
@@ -290,6 +299,12 @@ class Explanation(Explained):
     surrogate        simple models fitted to the network's forecasts: their fidelity and what they are made of
 
     The other fields are those of `Explained`.
+
+    Examples:
+        >>> why = tsx.explain(windows=10, max_evals=500)
+        >>> why.verdict.sentence, why.findings[0]
+        >>> why.lag_profile.columns[:3]
+        ['feature', 'lag', 'mean_abs_shap']
     """
 
     config: NetworkConfig
@@ -317,11 +332,18 @@ class Explanation(Explained):
         return self.forecasts["cutoff"].max()
 
     def by_distance(self) -> pl.DataFrame:
-        """feature, distance, mean_abs_shap, mean_square_shap, share: the global view, see `mean_by_distance`."""
+        """feature, distance, mean_abs_shap, mean_square_shap, share: the global view, see `mean_by_distance`.
+
+        >>> why.by_distance().sort("share", descending=True).head(3)
+        """
         return mean_by_distance(self.by_step)
 
     def by_feature(self) -> pl.DataFrame:
-        """feature, mean_abs_shap, mean_square_shap (summed over its lags), share; the most important first."""
+        """feature, mean_abs_shap, mean_square_shap (summed over its lags), share; the most important first.
+
+        >>> why.by_feature().columns
+        ['feature', 'mean_abs_shap', 'mean_square_shap', 'share']
+        """
         return (
             self.lag_profile.group_by("feature")
             .agg(pl.col("mean_abs_shap", "mean_square_shap", "share").sum())
@@ -331,7 +353,14 @@ class Explanation(Explained):
     def to_shap(self, step: int = 1) -> shap.Explanation:
         """SHAP values of one horizon step as a `shap.Explanation` (windows x players), for that library's plots.
 
-        Raises UsageError `step-out-of-range` for a step beyond the horizon, or where the sum over it was explained.
+        step  of the horizon, from 1.
+
+        Raises UsageError `step-out-of-range` for a step beyond the horizon, or where the sum over it was explained;
+        ModuleNotFoundError where shap is not installed.
+
+            >>> values = why.to_shap(step=1)
+            >>> len(values) == why.method["windows"]
+            True
         """
         if not 1 <= step <= self.config.horizon or self.question.explain == "sum":
             raise UsageError("step-out-of-range", f"step {step} is outside 1 to {self.config.horizon}", where="step")
@@ -351,7 +380,11 @@ class Explanation(Explained):
         )
 
     def summary(self) -> dict[str, Any]:
-        """What `explanation.json` holds, JSON-able."""
+        """What `explanation.json` holds, JSON-able.
+
+        >>> why.summary()["horizon"]
+        7
+        """
         return {
             "target": self.schema.target,
             "horizon": self.config.horizon,

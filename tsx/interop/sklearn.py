@@ -33,7 +33,8 @@ class TsxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A recurrent network beside simple classifiers, for whole series.
 
     id: the column of the series, or several. time: the column of times; None takes the only one there is.
-    cell, hidden_size, max_steps, context_length, seed: as in `tsx.fit`; None is chosen from the series.
+    cell, hidden_size, max_steps, context_length: as in `tsx.fit`; None is chosen from the series. random_state: the seed,
+    a whole number from 0.
 
     classes_: the classes, in the order of the columns of `predict_proba`.
 
@@ -55,7 +56,7 @@ class TsxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         hidden_size: int | None = None,
         max_steps: int | None = None,
         context_length: int | None = None,
-        seed: int = 0,
+        random_state: int = 0,
     ) -> None:
         self.id = id
         self.time = time
@@ -63,7 +64,7 @@ class TsxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.hidden_size = hidden_size
         self.max_steps = max_steps
         self.context_length = context_length
-        self.seed = seed
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> TsxClassifier:
         """Train on the series of `X`, a Polars or pandas frame; `y`: a label for each, in the order in which they come.
@@ -82,7 +83,7 @@ class TsxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(labels, return_inverse=True)
         known = series.with_columns(pl.Series(LABEL, [f"c{code:04}" for code in codes]))
         asked: dict[str, Any] = {"cell": self.cell, "hidden_size": self.hidden_size, "max_steps": self.max_steps}
-        asked |= {"context_length": self.context_length, "seed": self.seed, "id": list(names)}
+        asked |= {"context_length": self.context_length, "seed": self.random_state, "id": list(names)}
         if self.time is not None:
             asked["time"] = self.time
         with TemporaryDirectory() as folder:

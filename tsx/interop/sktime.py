@@ -1,9 +1,5 @@
 """A forecaster in the interface of sktime, which is that of scikit-learn: `fit`, `predict`, `get_params`, `clone`.
 
-    >>> from tsx.interop.sktime import TsxForecaster          # doctest: +SKIP
-    >>> forecaster = TsxForecaster(max_steps=200).fit(y, fh=[1, 2, 3])   # doctest: +SKIP
-    >>> forecaster.predict(), forecaster.predict_interval(coverage=0.8)  # doctest: +SKIP
-
 It knows plain steps: the index only counts, so that what follows from the calendar is learnt from lags. A fitted one
 can be copied and pickled; it holds the files of its model. Raises MissingDependency `package-missing` without sktime.
 """
@@ -38,8 +34,9 @@ COLUMNS = {"time": STEP, "target": VALUE, "freq": "1"}
 class TsxForecaster(BaseForecaster):  # type: ignore[misc]
     """A recurrent network on one series, with its intervals.
 
-    context_length, cell, hidden_size, max_steps, learning_rate, seed: as in `tsx.fit`; None is chosen from the series.
+    context_length, cell, hidden_size, max_steps, learning_rate: as in `tsx.fit`; None is chosen from the series.
     quantile_levels: levels that are calibrated; others are read between and beyond them.
+    random_state: the seed, a whole number from 0.
 
     The horizon is the longest of `fh`, which `fit` needs. `update` takes newer values without training again, unless
     `update_params` is true, which trains on all of them. Covariates are not read.
@@ -76,7 +73,7 @@ class TsxForecaster(BaseForecaster):  # type: ignore[misc]
         max_steps: int | None = None,
         learning_rate: float | None = None,
         quantile_levels: tuple[float, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975),
-        seed: int = 0,
+        random_state: int = 0,
     ) -> None:
         self.context_length = context_length
         self.cell = cell
@@ -84,15 +81,17 @@ class TsxForecaster(BaseForecaster):  # type: ignore[misc]
         self.max_steps = max_steps
         self.learning_rate = learning_rate
         self.quantile_levels = quantile_levels
-        self.seed = seed
+        self.random_state = random_state
         super().__init__()
 
     def _fit(self, y: Any, X: Any, fh: Any) -> TsxForecaster:
         self._history = y
         horizon = int(max(fh.to_relative(self.cutoff)))
+        settings = self.get_params(deep=False)
+        settings["seed"] = settings.pop("random_state")
         with TemporaryDirectory() as folder:
             model = Path(folder) / "model"
-            api.fit(_table(y), model=model, horizon=horizon, **COLUMNS, **self.get_params(deep=False))
+            api.fit(_table(y), model=model, horizon=horizon, **COLUMNS, **settings)
             self._files = held(model)
         return self
 
@@ -128,7 +127,7 @@ class TsxForecaster(BaseForecaster):  # type: ignore[misc]
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Settings for sktime's own checks: small networks."""
         small = {"hidden_size": 4, "max_steps": 2, "context_length": 4}
-        return [small, {**small, "cell": "gru", "quantile_levels": (0.1, 0.5, 0.9), "seed": 1}]
+        return [small, {**small, "cell": "gru", "quantile_levels": (0.1, 0.5, 0.9), "random_state": 1}]
 
 
 def _table(y: Any) -> pl.DataFrame:

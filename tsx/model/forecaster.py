@@ -31,7 +31,15 @@ LOOKED_AT = 1 << 22
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Forecaster(Trained):
-    """A trained network that forecasts."""
+    """A trained network that forecasts: `tsx.fit(...).forecaster`.
+
+    A panel is what `tsx` makes of a table; positions of cutoffs count its steps from 0, series from 0.
+
+    Examples:
+        >>> forecaster = tsx.fit("sales.parquet", horizon=7, max_steps=200).forecaster
+        >>> forecaster.config.horizon, forecaster.schema.target
+        (7, 'units')
+    """
 
     network: Network
     covariate_location: np.ndarray
@@ -43,10 +51,15 @@ class Forecaster(Trained):
 
     @property
     def config(self) -> NetworkConfig:
+        """The shape of the network, its columns and quantile levels."""
         return self.network.config
 
     def members(self) -> tuple[Forecaster, ...]:
-        """Every network of an ensemble as a forecaster by itself; a single one is its own."""
+        """Every network of an ensemble as a forecaster by itself; a single one is its own.
+
+        >>> len(forecaster.members())
+        1
+        """
         return tuple(replace(self, network=network.eval()) for network in members_of(self.network))
 
     def windows(self, panel: Panel) -> Windows:
@@ -68,7 +81,7 @@ class Forecaster(Trained):
         return windows_of(panel, self.config, self.covariate_location, self.training.device)
 
     def quantiles(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
-        """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B). Any B, in one pass."""
+        """Quantiles (B, H, Q) in units of y at the cutoffs (B, positions) of `series` (B) of a panel, any B at once."""
         return self.predict(panel, series, cutoffs)[0]
 
     def predict(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +107,7 @@ class Forecaster(Trained):
         return out.transpose(1, 2, 0), limited
 
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
-        """The newest cutoff of every series that can be forecast.
+        """The newest cutoff of every series of the panel that can be forecast.
 
         Those with an observed target in the context and, where the model reads known-future covariates, with these
         for the whole horizon. Raises DataError `nothing-to-forecast` or `future-covariates-missing` when none is left.

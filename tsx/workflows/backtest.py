@@ -38,6 +38,10 @@ class ClassBacktest(Shown):
     """What every model said of held-out series, and how good that was.
 
     frame  id, the label, `model`, and a probability of each class
+
+    Examples:
+        >>> backtest = tsx.backtest("stays.parquet", label="died", max_steps=50)
+        >>> backtest.verdict.sentence
     """
 
     frame: pl.DataFrame
@@ -47,10 +51,15 @@ class ClassBacktest(Shown):
 
     @property
     def verdict(self) -> Verdict:
+        """The classifier against the best of the simple ones."""
         return self.evaluation.verdict
 
     def as_frame(self) -> pl.DataFrame:
-        """`frame`: what every model said of every held-out series."""
+        """`frame`: what every model said of every held-out series.
+
+        >>> backtest.as_frame().columns[:3]
+        ['stay', 'died', 'model']
+        """
         return self.frame
 
     def __repr__(self) -> str:

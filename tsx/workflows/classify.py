@@ -33,7 +33,13 @@ from tsx.workflows.unseen_words import unseen_words
 
 @dataclass(frozen=True, eq=False)
 class Classification(Shown):
-    """The table of classes: id, the most probable class under the name of the label, and a probability of each."""
+    """The table of classes: id, the most probable class under the name of the label, and a probability of each.
+
+    Examples:
+        >>> classes = tsx.classify("new.parquet", model="stays-model")
+        >>> classes.classes
+        ('0', '1')
+    """
 
     frame: pl.DataFrame
     schema: Schema
@@ -41,7 +47,11 @@ class Classification(Shown):
     findings: tuple[Finding, ...]
 
     def as_frame(self) -> pl.DataFrame:
-        """`frame`: the class of every series, and the probability of each class."""
+        """`frame`: the class of every series, and the probability of each class.
+
+        >>> classes.as_frame().columns
+        ['stay', 'died', 'p_0', 'p_1']
+        """
         return self.frame
 
     def __repr__(self) -> str:

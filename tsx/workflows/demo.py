@@ -23,7 +23,12 @@ REPORTS = ("html",)
 
 @dataclass(frozen=True)
 class Demo:
-    """What came of the demo: the three results, and every file that it wrote."""
+    """What came of the demo: the three results, and every file that it wrote.
+
+    Examples:
+        >>> demo = tsx.demo(max_steps=100, max_evals=500)
+        >>> demo.fit.backtest.verdict.sentence, demo.files[-1]
+    """
 
     fit: Fit
     forecast: Forecast

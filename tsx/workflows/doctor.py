@@ -30,7 +30,13 @@ class Package(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkup:
-    """What was found: facts of the machine by their names, and every package that `tsx` needs."""
+    """What was found: facts of the machine by their names, and every package that `tsx` needs.
+
+    Examples:
+        >>> checkup = tsx.doctor()
+        >>> checkup.broken
+        ()
+    """
 
     machine: dict[str, Any]
     packages: tuple[Package, ...]
@@ -44,7 +50,10 @@ class Checkup:
         return tuple(package for package in self.packages if package.trouble)
 
     def check(self) -> None:
-        """Raises MissingDependency `package-missing` where a package is broken."""
+        """Raises MissingDependency `package-missing` where a package is broken.
+
+        >>> checkup.check()
+        """
         if self.broken:
             raise MissingDependency(
                 "package-missing",
@@ -54,7 +63,10 @@ class Checkup:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The machine's facts, and the version of each package; None where it is not installed."""
+        """The machine's facts, and the version of each package; None where it is not installed.
+
+        >>> checkup.to_dict()["packages"]["torch"]
+        """
         return {**self.machine, "packages": {package.name: package.version for package in self.packages}}
 
 

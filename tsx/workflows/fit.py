@@ -84,7 +84,12 @@ def _challenge(model: str, data: Source) -> Challenge:
 
 @dataclass(frozen=True, eq=False)
 class Fit(Shown):
-    """A trained forecaster, what was decided on the way, and how it did on rows it did not learn from."""
+    """A trained forecaster, what was decided on the way, and how it did on rows it did not learn from.
+
+    Examples:
+        >>> fit = tsx.fit("sales.parquet", horizon=7, max_steps=200)
+        >>> fit.path.name, fit.backtest.verdict.sentence
+    """
 
     forecaster: Forecaster
     decisions: tuple[Decision, ...]
@@ -120,18 +125,28 @@ class Fit(Shown):
         )
 
     def as_frame(self) -> pl.DataFrame:
-        """The metrics of the hold-out, a row for each model; no row where nothing was held out."""
+        """The metrics of the hold-out, a row for each model; no row where nothing was held out.
+
+        >>> fit.as_frame().select("model", "mase")
+        """
         return pl.DataFrame([] if self.backtest is None else self.backtest.summary, infer_schema_length=None)
 
     @property
     def metrics(self) -> Metrics:
-        """The metrics of the hold-out, or why there is none beside those of an earlier one."""
+        """The metrics of the hold-out, or why there is none beside those of an earlier one.
+
+        >>> fit.metrics.verdict.has_skill
+        """
         if self.backtest is None:
             return replace(self.earlier_metrics or Metrics(), reason=self.reason)
         held = self.backtest
         return Metrics(None, tuple(held.summary), held.verdict, held.notes, per_step=tuple(held.per_step))
 
     def to_dict(self) -> dict[str, Any]:
+        """What `tsx fit --json` prints, JSON-able.
+
+        >>> fit.to_dict()["version"]
+        """
         return {
             "model": str(self.path),
             "version": self.version,

@@ -48,7 +48,12 @@ OF_FORECASTS = (
 
 @dataclass(frozen=True, eq=False)
 class ClassifierFit(Shown):
-    """A trained classifier, what was decided on the way, and how it did on series it did not learn from."""
+    """A trained classifier, what was decided on the way, and how it did on series it did not learn from.
+
+    Examples:
+        >>> fit = tsx.fit("stays.parquet", label="died", max_steps=100, model="stays-model")
+        >>> fit.metrics.verdict.sentence
+    """
 
     classifier: Classifier
     decisions: tuple[Decision, ...]
@@ -71,7 +76,10 @@ class ClassifierFit(Shown):
     """Whether there was anything new to learn."""
 
     def as_frame(self) -> pl.DataFrame:
-        """The metrics on held-out series, a row for each model."""
+        """The metrics on held-out series, a row for each model.
+
+        >>> fit.as_frame().select("model", "log_loss")
+        """
         return pl.DataFrame(list(self.metrics.summary or ()), infer_schema_length=None)
 
     def __repr__(self) -> str:
@@ -84,12 +92,17 @@ class ClassifierFit(Shown):
 
     @property
     def metrics(self) -> Metrics:
+        """The metrics on held-out series; after an update with few new ones those of before, and why."""
         if self.evaluation is None:
             return replace(self.earlier_metrics or Metrics(), reason=self.reason)
         held = self.evaluation
         return Metrics(None, held.summary, held.verdict, reliability=held.reliability)
 
     def to_dict(self) -> dict[str, Any]:
+        """What `tsx fit --label --json` prints, JSON-able.
+
+        >>> fit.to_dict()["version"]
+        """
         return {
             "model": str(self.path),
             "version": self.version,

@@ -52,6 +52,11 @@ class InParts:
     findings  of all these parts, each code and place once, with the sum of their counts
     verdict   how the model did when it was fitted; None where nothing says so, or each part has a verdict of its own
     seconds   that the run took
+
+    Examples:
+        >>> done = tsx.in_parts(tsx.forecast, "parts", out="forecasts", model="tsx-model")
+        >>> done.series
+        3
     """
 
     folder: Path
@@ -69,16 +74,22 @@ class InParts:
         )
 
     def as_frame(self) -> pl.DataFrame:
-        """A row for each part: its name, rows, series, seconds, and the most memory of its process."""
+        """A row for each part: its name, rows, series, seconds, and the most memory of its process.
+
+        >>> done.as_frame().columns[:3]
+        ['part', 'rows', 'series']
+        """
         names = ("part", "rows", "series", "seconds", "peak_memory", "output", "output_sha256")
         return pl.DataFrame([{name: getattr(one, name) for name in names} for one in self.receipts])
 
     @property
     def rows(self) -> int:
+        """Rows of the results."""
         return sum(one.rows for one in self.receipts)
 
     @property
     def series(self) -> int:
+        """Series of the results."""
         return sum(one.series for one in self.receipts)
 
     @property
@@ -88,6 +99,7 @@ class InParts:
 
     @property
     def reused(self) -> int:
+        """How many parts were there before."""
         return len(self.reused_parts)
 
     @property
@@ -113,7 +125,11 @@ class InParts:
         return metrics
 
     def ids(self) -> pl.DataFrame:
-        """The ids that have a result, a row each."""
+        """The ids that have a result, a row each.
+
+        >>> done.ids().height
+        3
+        """
         plan = read_plan(self.folder)
         outputs = [self.folder / one.output for one in self.receipts]
         if plan is None or not plan.ids or not outputs:
@@ -123,7 +139,11 @@ class InParts:
             return rows.unique().collect(engine="streaming")
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` shows, JSON-able, without the findings."""
+        """What `--json` shows, JSON-able, without the findings.
+
+        >>> done.summary()["series"]
+        3
+        """
         return {
             "out": str(self.folder),
             "series": self.series,

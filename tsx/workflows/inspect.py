@@ -109,7 +109,13 @@ class ColumnsOverview:
 
 @dataclass(frozen=True, eq=False)
 class Inspection(Shown):
-    """What is in a table, and the command that fits it."""
+    """What is in a table, and the command that fits it.
+
+    Examples:
+        >>> inspection = tsx.inspect("sales.parquet")
+        >>> inspection.series, inspection.frequency
+        (3, '1d')
+    """
 
     schema: Schema
     frequency: str
@@ -142,12 +148,20 @@ class Inspection(Shown):
         )
 
     def as_frame(self) -> pl.DataFrame:
-        """The columns of the table: `name`, `role`, `suggested`, `kind`, `missing`, `distinct`, `reason`."""
+        """The columns of the table: `name`, `role`, `suggested`, `kind`, `missing`, `distinct`, `reason`.
+
+        >>> inspection.as_frame()["name"].to_list()
+        ['store', 'day', 'units', 'price']
+        """
         names = ("name", "role", "suggested", "kind", "missing", "distinct", "reason")
         return pl.DataFrame([{name: getattr(column, name) for name in names} for column in self.overview.columns])
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON-able values, without what quotes the data."""
+        """All of it as JSON-able values, without what quotes the data.
+
+        >>> inspection.to_dict()["frequency"]
+        '1d'
+        """
         again = ("frequency_decision", "season_decision", "suggestions")
         values = {part.name: getattr(self, part.name) for part in fields(self) if part.name not in again}
         for name in ("first", "last"):

@@ -27,7 +27,13 @@ OF_EXPLANATIONS = "lag_importance.parquet"
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """What the parts of a folder hold together: `rows` as a lazy frame, and the receipts that they come with."""
+    """What the parts of a folder hold together: `rows` as a lazy frame, and the receipts that they come with.
+
+    Examples:
+        >>> merged = tsx.merge("forecasts")
+        >>> merged.series
+        3
+    """
 
     rows: pl.LazyFrame
     plan: Plan
@@ -39,12 +45,17 @@ class Merged:
         return f"Merged(parts={len(self.receipts)}, series={self.series})"
 
     def as_frame(self) -> pl.DataFrame:
-        """All rows in memory."""
+        """All rows in memory.
+
+        >>> merged.as_frame().height
+        21
+        """
         with collecting("the merged table"):
             return self.rows.collect()
 
     @property
     def series(self) -> int:
+        """Series of all parts."""
         return sum(one.series for one in self.receipts)
 
 

@@ -59,6 +59,11 @@ class Monitoring(Shown):
               for, or nothing is newer than the fit
     advice    `keep`, `recalibrate`, `update` or `refit`, and why
     fitted    the metrics of the model when it was fitted
+
+    Examples:
+        >>> tsx.forecast(ledger="tsx-ledger")
+        >>> nights = tsx.monitor("today.parquet", ledger="tsx-ledger")
+        >>> nights.advice.value
     """
 
     nights: pl.DataFrame
@@ -74,14 +79,21 @@ class Monitoring(Shown):
     notes: tuple[str, ...] = ()
 
     def as_frame(self) -> pl.DataFrame:
-        """`nights`: a row each, the oldest first."""
+        """`nights`: a row each, the oldest first.
+
+        >>> nights.as_frame().columns[:3]
+        ['cutoff', 'version', 'series']
+        """
         return self.nights
 
     def __repr__(self) -> str:
         return f"Monitoring(nights={self.nights.height}, advice={self.advice.value!r}, findings={len(self.findings)})"
 
     def gate(self, max_drift: float) -> None:
-        """Raises QualityGate `explanation-drifted` where the reasons of forecasts have moved by more since the fit."""
+        """Raises QualityGate `explanation-drifted` where the reasons of forecasts have moved by more since the fit.
+
+        >>> nights.gate(max_drift=0.2)
+        """
         if self.reasons is not None:
             self.reasons.gate(max_drift)
 

@@ -59,6 +59,11 @@ class ClassMonitoring(Shown):
     advice       `keep` or `refit`, and why
     drift        of the mean of each input over the series, since the fit
     fitted       the metrics of the model when it was fitted
+
+    Examples:
+        >>> tsx.classify("new.parquet", model="stays-model", ledger="ledger-of-classes")
+        >>> nights = tsx.monitor("stays.parquet", model="stays-model", ledger="ledger-of-classes")
+        >>> nights.advice.value
     """
 
     nights: pl.DataFrame
@@ -73,7 +78,11 @@ class ClassMonitoring(Shown):
     label: str
 
     def as_frame(self) -> pl.DataFrame:
-        """`nights`: a row each, the oldest first."""
+        """`nights`: a row each, the oldest first.
+
+        >>> nights.as_frame().columns[:3]
+        ['cutoff', 'version', 'n']
+        """
         return self.nights
 
     def __repr__(self) -> str:

@@ -60,7 +60,13 @@ class Index:
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """A folder of parts, each with whole series."""
+    """A folder of parts, each with whole series.
+
+    Examples:
+        >>> made = tsx.partition("sales.parquet", id="store", parts=2, out="parts")
+        >>> made.series
+        3
+    """
 
     folder: Path
     ids: tuple[str, ...]
@@ -70,15 +76,21 @@ class Partition:
         return f"Partition(parts={len(self.parts)}, series={self.series}, rows={self.rows})"
 
     def as_frame(self) -> pl.DataFrame:
-        """A row for each part: its name, rows, series, bytes, SHA-256."""
+        """A row for each part: its name, rows, series, bytes, SHA-256.
+
+        >>> made.as_frame()["series"].sum()
+        3
+        """
         return pl.DataFrame([asdict(part) for part in self.parts])
 
     @property
     def rows(self) -> int:
+        """Rows of all parts."""
         return sum(part.rows for part in self.parts)
 
     @property
     def series(self) -> int:
+        """Series of all parts."""
         return sum(part.series for part in self.parts)
 
 

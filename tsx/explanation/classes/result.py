@@ -28,6 +28,11 @@ class ClassExplanation(Explained):
     decisions    what was chosen, with its reason
 
     The other fields are those of `Explained`.
+
+    Examples:
+        >>> why = tsx.explain("stays.parquet", model="stays-model", windows=10, max_evals=500)
+        >>> why.label
+        'died'
     """
 
     config: ClassifierConfig
@@ -54,7 +59,11 @@ class ClassExplanation(Explained):
         return None if self.origin is None else self.origin.newest
 
     def by_feature(self) -> pl.DataFrame:
-        """class, feature, mean_abs_shap, mean_square_shap (summed over its lags), share; the most important first."""
+        """class, feature, mean_abs_shap, mean_square_shap (summed over its lags), share; the most important first.
+
+        >>> why.by_feature().columns[:2]
+        ['class', 'feature']
+        """
         return (
             self.lag_profile.group_by("class", "feature")
             .agg(pl.col("mean_abs_shap", "mean_square_shap", "share").sum())
@@ -62,7 +71,11 @@ class ClassExplanation(Explained):
         )
 
     def summary(self) -> dict[str, Any]:
-        """What `explanation.json` holds, JSON-able."""
+        """What `explanation.json` holds, JSON-able.
+
+        >>> why.summary()["label"]
+        'died'
+        """
         return {
             "label": self.label,
             "classes": list(self.classes),
