@@ -33,8 +33,8 @@ class TsxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A recurrent network beside simple classifiers, for whole series.
 
     id: the column of the series, or several. time: the column of times; None takes the only one there is.
-    cell, hidden_size, max_steps, context_length: as in `tsx.fit`; None is chosen from the series. random_state: the seed,
-    a whole number from 0.
+    cell, hidden_size, max_steps, context_length: as in `tsx.fit`; None is chosen from the series.
+    random_state: the seed, a whole number from 0.
 
     classes_: the classes, in the order of the columns of `predict_proba`.
 
