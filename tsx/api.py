@@ -425,9 +425,15 @@ def in_parts(
     series are. A part whose receipt agrees with its input, the model, the settings and its result is not done again, so
     that a run that was stopped is run again for the rest. One part at a time is in memory.
 
-    function: `tsx.forecast`, `classify`, `explain`, `backtest` or `monitor`; `settings`: its keywords. A part is a
-    table of its own: a backtest or an explanation is one for every part.
-    out: the folder. shard: a share of the parts, such as "2/7". engine: "ray" does the parts on Ray's actors.
+    A part is a table of its own: a backtest or an explanation is one for every part.
+
+    Parameters:
+        function: `tsx.forecast`, `classify`, `explain`, `backtest` or `monitor`; settings: its keywords.
+        data: a folder or a list of files, or one file; without it the file that the model was fitted on.
+        out: the folder of the results.
+        shard: a share of the parts, such as "2/7".
+        engine: "ray" does the parts on Ray's actors.
+        progress: who watches.
 
     Returns:
         An `InParts`: a receipt for each part, with rows, series, seconds and memory. `tsx.merge` makes one table.

@@ -48,7 +48,8 @@ CLASSES = {
     "TsxError": "tsx.errors",
 }
 """Results, and what is raised, with their modules."""
-SECTION = re.compile(r"^(Returns|Raises|Examples):$", re.M)
+LISTED = ("Parameters:", "Raises:")
+SECTION = re.compile(r"^(Parameters|Returns|Raises|Examples):$", re.M)
 
 
 def reference() -> str:
@@ -104,10 +105,17 @@ def _prose(text: str) -> str:
         lines = paragraph.splitlines()
         if SECTION.match(lines[0]):
             body = inspect.cleandoc("\n".join(lines[1:]))
-            parts.append(f"**{lines[0]}**\n\n{_body(body)}\n")
+            listed = lines[0] in LISTED and re.match(r"[\w, ]+: ", body)
+            parts.append(f"**{lines[0]}**\n\n{_items(body) if listed else _body(body)}\n")
         else:
             parts.append(_body(paragraph) + "\n")
     return "\n".join(parts)
+
+
+def _items(text: str) -> str:
+    """Lines that begin at the left, each with its indented ones, as a list."""
+    items = re.split(r"\n(?! )", text)
+    return "\n".join("- " + re.sub(r"\n +", " ", item) for item in items)
 
 
 def _body(text: str) -> str:

@@ -269,7 +269,7 @@ def _monitoring(found: Monitoring | ClassMonitoring) -> Page:
     advice = f"{found.advice.value}: {found.advice.reason}"
     return Page(
         title(found),
-        count(found.nights.height, "night"),
+        f"to {time_words([found.newest])[0]}",
         (
             Section("advice", "Advice", (advice, found.verdict.sentence), tables=(models_table(found),)),
             Section("nights", "Nights", tables=(nights_table(found, SHOWN),)),

@@ -55,8 +55,9 @@ def given_type(one: Setting, data: Any) -> Any:
 
 
 def described(verb: Verb, text: str) -> str:
-    """The documentation of a function with a line for each of its keywords, in groups."""
-    lines = [inspect.cleandoc(text)]
+    """The documentation of a function with a line for each of its keywords, in groups, before what it returns."""
+    before, returns, after = inspect.cleandoc(text).partition("\n\nReturns:")
+    lines = [before, "", "Parameters:"] if verb.keywords else [before]
     group = ""
     for one in verb.keywords:
         if one.group != group and one.group:
@@ -70,4 +71,4 @@ def described(verb: Verb, text: str) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + f"{returns}{after}\n"
