@@ -149,4 +149,5 @@ def follow(folder: Path, lines: list[doctest.Example], names: dict[str, Any]) ->
             said: list[str] = []
             runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
             runner.run(test, out=said.append, clear_globs=False)
-            assert "".join(said) == ""
+            otherwise = "".join(said)
+            assert otherwise == ""

@@ -23,6 +23,8 @@ EXCLUDED = {
 
 
 def test_the_forecaster_passes_the_checks_of_sktime() -> None:
+    """Hundreds of fits of small networks; the longest check is `test_update_predict_predicted_index`, which fits anew
+    at every step."""
     from sktime.utils.estimator_checks import check_estimator
 
     from tsx.interop.sktime import TsxForecaster

@@ -103,7 +103,7 @@ class Forecast(Shown):
         for each central interval between the quantile levels, the narrowest first; other quantiles are left out.
 
             >>> forecast.to_nixtla().columns[:5]
-            ['unique_id', 'ds', 'tsx', 'tsx-lo-80', 'tsx-hi-80']
+            ['unique_id', 'ds', 'tsx', 'tsx-lo-50', 'tsx-hi-50']
         """
         texts = [pl.col(name).cast(pl.String) for name in self.schema.id_names]
         parts = [text.str.replace_all(r"([\\/])", r"\$1") for text in texts] if len(texts) > 1 else texts
