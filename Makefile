@@ -83,7 +83,7 @@ $(SUPPLY_READY): Makefile
 	@touch $@
 
 clean:  ## remove everything that these targets made
-	rm -rf $(VENV) build dist *.egg-info tsx-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info tsx-demo .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
