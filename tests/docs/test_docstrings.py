@@ -89,6 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sales(120).write_parquet("sales.parquet")
         sales(140).write_parquet("today.parquet")
         stays(80).write_parquet("stays.parquet")
+        stays(100).write_parquet("later.parquet")
         stays(100).filter(pl.col("stay") >= 80).drop("died").write_parquet("new.parquet")
         tsx.fit("sales.parquet", horizon=7, max_steps=5)
         tsx.fit("stays.parquet", label="died", max_steps=5, model="stays-model")

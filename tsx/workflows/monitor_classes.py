@@ -62,7 +62,7 @@ class ClassMonitoring(Shown):
 
     Examples:
         >>> tsx.classify("new.parquet", model="stays-model", ledger="ledger-of-classes")
-        >>> nights = tsx.monitor("stays.parquet", model="stays-model", ledger="ledger-of-classes")
+        >>> nights = tsx.monitor("later.parquet", model="stays-model", ledger="ledger-of-classes")
         >>> nights.advice.value
     """
 
