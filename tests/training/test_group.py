@@ -161,6 +161,11 @@ def test_however_many_share_the_batches_they_learn_what_one_alone_learns(
         assert all(torch.equal(own[name], results[0][1][name]) for name in weights)
 
 
+def test_more_processes_than_windows_in_a_batch_are_refused_by_all_of_them(together: Callable[..., list[Any]]) -> None:
+    with pytest.raises(ConfigError, match="each of 31 processes needs a window of every batch, and a batch has 30"):
+        together(31, lambda group: learn())
+
+
 def test_a_group_that_was_killed_goes_on_from_what_its_leader_wrote(together: Callable[..., list[Any]]) -> None:
     whole = together(2, lambda group: learn())
     kept = Kept(every=7)

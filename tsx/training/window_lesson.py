@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from tsx.errors import ConfigError
 from tsx.model.batch import Batch, Windows
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network, Prepared
@@ -31,7 +32,7 @@ class WindowLesson:
     """Windows at the `learn` cutoffs, and batches `validate` that lie later in time.
 
     The loss on these is that with the weight of the network that suits them best. A process of a group draws what all
-    of them draw, and keeps its share of it.
+    of them draw, and keeps its share of it. Raises ConfigError `settings-contradict` for more processes than windows.
     """
 
     keeps: Literal["last", "best"] = "last"
@@ -47,6 +48,13 @@ class WindowLesson:
         self.categories = (size, len(channels.static_categories))
         self.times = (size, (network.config.context_length + network.config.horizon) * bool(channels.words))
         self.group = current()
+        if self.group.size > size:
+            raise ConfigError(
+                "settings-contradict",
+                f"each of {self.group.size} processes needs a window of every batch, and a batch has {size}",
+                hint=f"start at most {size} processes, or give a larger --batch-size",
+                where="batch_size",
+            )
         slices = slice_count(network.config, config.batch_size, config.device)
         self.slices = self.group.size * -(-slices // self.group.size)
         self.held = [network.prepare(batch) for batch in self.group.share(validate)]
