@@ -406,5 +406,5 @@ def _repeated(values: pa.Array, places: pa.Array) -> pa.Array:
 
 
 def _arrow(column: pl.Series) -> pa.Array:
-    """An array without pyarrow's own constructor, which imports pandas where it is installed: a second of it."""
+    """An array without pyarrow's own constructor, which imports pandas where it is installed."""
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
