@@ -14,12 +14,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from typer.main import get_command
 
 import tsx.api
 from tests.cli.shell import Run, Verb
 from tsx.cli.console import Console
-from tsx.cli.main import app, main
+from tsx.cli.main import main, program
 from tsx.errors import ConfigError, DataError, MissingDependency, NotFound, QualityGate, TsxError, UsageError
 from tsx.sanitize import inert
 from tsx.spec.decision import Finding
@@ -358,7 +357,7 @@ def test_a_limit_to_drift_needs_something_to_compare_with(run: Callable[..., Run
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if hasattr(tsx.api, verb.name)], ids=lambda verb: verb.name)
 def test_a_command_and_its_function_take_the_same_settings_with_the_same_defaults(verb: VerbDeclaration) -> None:
-    command = {each.name: each for each in get_command(app).commands[verb.command].params}  # type: ignore[attr-defined]
+    command = {each.name: each for each in program().commands[verb.command].params}
     function = signature(getattr(tsx.api, verb.name)).parameters
     in_python = {"progress", "scratch", "checkpoint"}
     assert set(function) - in_python <= set(command)

@@ -8,10 +8,15 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from tsx.spec.settings import SHARED
 from tsx.spec.verbs import OUTPUT, USUAL, VERBS
@@ -38,23 +43,54 @@ class Command(TyperCommand):
         formatter.write(command_help(self, ctx, usual, more))
 
 
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """A command as the program lists it: its name, the group it belongs to, its help, and what makes its function."""
+
+    name: str
+    panel: str
+    help: str
+    function: Callable[[], Callable[..., None]]
+
+    @cached_property
+    def command(self) -> Any:
+        info = CommandInfo(self.name, cls=Command, callback=self.function())
+        return get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by their names, each made when it is asked for."""
+
+    def __init__(self, listed: Iterable[Listed]) -> None:
+        self.listed = {one.name: one for one in listed}
+
+    def __getitem__(self, name: str) -> Any:
+        return self.listed[name].command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.listed)
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+
 class Group(TyperGroup):
     """The program itself, whose help lists the commands in groups."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write(group_help(self, ctx, width(), bold=sys.stdout.isatty()))
+        formatter.write(group_help(self, self.commands, ctx, width(), bold=sys.stdout.isatty()))
 
 
 def width() -> int:
     return min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST) - 1
 
 
-def group_help(group: Any, ctx: Any, columns: int, *, bold: bool) -> str:
+def group_help(group: Group, commands: Any, ctx: Any, columns: int, *, bold: bool) -> str:
     panels: dict[str, list[tuple[str, str]]] = {}
-    for name, command in group.commands.items():
-        panels.setdefault(command.rich_help_panel or "Commands", []).append((name, summary(command)))
-    longest = max(len(name) for name in group.commands)
-    parts = [_prose(group.help, columns, bold=bold), f"{_heading('Usage:', bold)} {usage(group, ctx)}"]
+    for one in commands.listed.values():
+        panels.setdefault(one.panel, []).append((one.name, summary(one)))
+    longest = max(len(name) for name in commands)
+    parts = [_prose(group.help or "", columns, bold=bold), f"{_heading('Usage:', bold)} {usage(group, ctx)}"]
     parts += [_section(title, rows, columns, longest, bold=bold) for title, rows in panels.items()]
     parts.append(_section("Options", option_rows(group, ctx)["Options"], columns, FIRST_COLUMN, bold=bold))
     if group.epilog:

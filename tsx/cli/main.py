@@ -11,11 +11,13 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import cache
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 from tsx.cli import (
     backtest,
@@ -35,26 +37,10 @@ from tsx.cli import (
 )
 from tsx.cli.console import ClosedStream, Console, writing
 from tsx.cli.defaults import origin
-from tsx.cli.help import Command, Group
+from tsx.cli.help import Commands, Group, Listed
+from tsx.cli.parameters import CommandOf
 from tsx.errors import ConfigError, Interrupted, MissingDependency, Terminated, TsxError, UsageError
 from tsx.runtime.group import follows
-from tsx.spec.verbs import (
-    BACKTEST,
-    CLASSIFY,
-    DEMO,
-    DOCS,
-    DOCTOR,
-    EXPLAIN,
-    FIT,
-    FORECAST,
-    INSPECT,
-    MAKE_FUTURE,
-    MERGE,
-    MODELS,
-    MONITOR,
-    PARTITION,
-    TUNE,
-)
 
 LOOK = "Look at a table"
 FIT_AND_FORECAST = "Forecast it"
@@ -76,24 +62,21 @@ app = typer.Typer(
     "143 terminated.",
 )
 
-for verb, panel, function in (
-    (INSPECT, LOOK, inspect.inspect),
-    (FIT, FIT_AND_FORECAST, fit.fit),
-    (FORECAST, FIT_AND_FORECAST, forecast.forecast),
-    (CLASSIFY, FIT_AND_FORECAST, classify.classify),
-    (MAKE_FUTURE, FIT_AND_FORECAST, make_future.make_future),
-    (BACKTEST, FIT_AND_FORECAST, backtest.backtest),
-    (TUNE, FIT_AND_FORECAST, tune.tune),
-    (EXPLAIN, UNDERSTAND, explain.explain),
-    (MONITOR, KEEP, monitor.monitor),
-    (PARTITION, SCALE, partition.partition),
-    (MERGE, SCALE, partition.merge),
-    (MODELS, KEEP, models.models),
-    (DEMO, KEEP, demo.demo),
-    (DOCTOR, KEEP, doctor.doctor),
-    (DOCS, KEEP, docs.docs),
-):
-    app.command(verb.command, cls=Command, rich_help_panel=panel)(function)
+PANELS: dict[str, tuple[CommandOf, ...]] = {
+    LOOK: (inspect.inspect,),
+    FIT_AND_FORECAST: (
+        fit.fit,
+        forecast.forecast,
+        classify.classify,
+        make_future.make_future,
+        backtest.backtest,
+        tune.tune,
+    ),
+    UNDERSTAND: (explain.explain,),
+    SCALE: (partition.partition, partition.merge),
+    KEEP: (monitor.monitor, models.models, demo.demo, doctor.doctor, docs.docs),
+}
+"""The commands, in the groups and the order in which the help of the program lists them."""
 
 
 def _print_version(asked: bool) -> None:
@@ -124,6 +107,18 @@ def tsx(
     """
 
 
+@cache
+def program() -> Any:
+    """The program as the framework has it."""
+    group: Any = get_command(app)
+    group.commands = Commands(
+        Listed(one.verb.command, panel, one.help, one.function)
+        for panel, commands in PANELS.items()
+        for one in commands
+    )
+    return group
+
+
 class Stop(BaseException):
     """SIGTERM arrived. No `except Exception` on the way may swallow it."""
 
@@ -149,7 +144,7 @@ def _run(arguments: list[str]) -> int:
     stdout, stderr = sys.stdout, sys.stderr
     try:
         with _quiet_warnings(), _quiet_libraries(), _sigterm_raises():
-            status = app(arguments or ["--help"], prog_name="tsx", standalone_mode=False, obj=console)
+            status = program()(arguments or ["--help"], prog_name="tsx", standalone_mode=False, obj=console)
             with writing():
                 sys.stdout.flush()
             if status == Interrupted.exit_status:

@@ -72,50 +72,68 @@ class Arguments:
 Body = Callable[["Console", Arguments], None]
 
 
-def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], Callable[..., None]]:
-    """Make a command of a function of the console and the arguments: its flags are those of the verb.
+@dataclass(frozen=True, eq=False)
+class CommandOf:
+    """A command of the program: its verb, and what it does with the console and the arguments.
 
-    `checks`: functions of the value of a flag that raise before any work is done.
+    checks  functions of the value of a flag that raise before any work is done
     """
 
-    def decorate(body: Body) -> Callable[..., None]:
-        def run(ctx: typer.Context, **values: Any) -> None:
-            data = values.pop("data", None)
-            values.pop(HELP_ALL, None)
-            given = {
-                name
-                for name, value in values.items()
-                if value is not None and str(ctx.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"
-            }
-            if data and str(ctx.get_parameter_source("sql")).rpartition(".")[2] == "DEFAULT_MAP":
-                given -= {"sql"}  # a table on the command line beats a query in the settings file
-            path = ctx.command_path
-            if verb.data == "needed" and not data and values.get("sql") is None:
-                raise UsageError(
-                    "argument-missing", "Missing argument 'DATA'.", hint=f"see `{path} --help`", where=path
-                )
-            shown = {name: bool(values.get(name)) for name in ("json", "quiet", "verbose", "show_values")}
-            console: Console = ctx.obj.configure(**shown, log_format=values.get("log_format"))
-            for name, check in checks.items():
-                check(values[name])
-            if console.json and values.get("out") == "-":
-                raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
-            if not values.get("private"):
-                body(console, Arguments(verb, data, values, frozenset(given)))
-                return
-            if console.show_values:
-                raise UsageError(
-                    "flags-contradict", "--private and --show-values contradict each other", hint="give one of them"
-                )
-            with for_owner_alone():
-                body(console, Arguments(verb, data, values, frozenset(given)))
+    verb: Verb
+    body: Body
+    checks: Mapping[str, Callable[[Any], Any]]
 
-        run.__doc__ = body.__doc__
-        run.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]
+    @property
+    def help(self) -> str:
+        return inspect.getdoc(self.body) or ""
+
+    def function(self) -> Callable[..., None]:
+        """The function that the framework makes a command of: its flags are those of the verb.
+
+        Made when the command is asked for: of all commands the flags are most of the time of `tsx --help`.
+        """
+
+        def run(ctx: typer.Context, **values: Any) -> None:
+            self._run(ctx, values)
+
+        run.__doc__ = self.body.__doc__
+        run.__signature__ = inspect.Signature(parameters(self.verb))  # type: ignore[attr-defined]
         run.__annotations__ = {}
         return run
 
-    return decorate
+    def _run(self, ctx: typer.Context, values: dict[str, Any]) -> None:
+        verb, data = self.verb, values.pop("data", None)
+        values.pop(HELP_ALL, None)
+        given = {
+            name
+            for name, value in values.items()
+            if value is not None and str(ctx.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"
+        }
+        if data and str(ctx.get_parameter_source("sql")).rpartition(".")[2] == "DEFAULT_MAP":
+            given -= {"sql"}  # a table on the command line beats a query in the settings file
+        path = ctx.command_path
+        if verb.data == "needed" and not data and values.get("sql") is None:
+            raise UsageError("argument-missing", "Missing argument 'DATA'.", hint=f"see `{path} --help`", where=path)
+        shown = {name: bool(values.get(name)) for name in ("json", "quiet", "verbose", "show_values")}
+        console: Console = ctx.obj.configure(**shown, log_format=values.get("log_format"))
+        for name, check in self.checks.items():
+            check(values[name])
+        if console.json and values.get("out") == "-":
+            raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
+        if not values.get("private"):
+            self.body(console, Arguments(verb, data, values, frozenset(given)))
+            return
+        if console.show_values:
+            raise UsageError(
+                "flags-contradict", "--private and --show-values contradict each other", hint="give one of them"
+            )
+        with for_owner_alone():
+            self.body(console, Arguments(verb, data, values, frozenset(given)))
+
+
+def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], CommandOf]:
+    """Make a command of a function of the console and the arguments, as `CommandOf` says."""
+    return lambda body: CommandOf(verb, body, checks)
 
 
 def parameters(verb: Verb) -> list[inspect.Parameter]:

@@ -10,10 +10,9 @@ from html import escape
 from typing import Any
 
 import typer
-from typer.main import get_command
 
 from tsx.cli.help import option_rows, usage
-from tsx.cli.main import app
+from tsx.cli.main import program
 from tsx.spec.stub import write_or_check
 
 HEAD = """# Command line
@@ -24,7 +23,7 @@ HEAD = """# Command line
 
 def reference() -> str:
     """All commands, in the order of `tsx --help`."""
-    group: Any = get_command(app)
+    group: Any = program()
     ctx = typer.Context(group, info_name="tsx", **group.context_settings)
     parts = [HEAD, _prose(group.help), _usage(usage(group, ctx)), *_tables(group, ctx), _prose(group.epilog)]
     for name, command in group.commands.items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -176,7 +175,7 @@ def not_writable(path: str | Path, error: OSError) -> WriteError:
 def create_temporary(target: Path) -> tuple[Path, int]:
     """A new file beside `target`, which `remove_leftovers` knows, and its descriptor: a live run's while it is open."""
     while True:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
         descriptor = os.open(temporary, CREATE, MODE.get())
         if claim(descriptor):
             return temporary, descriptor

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tsx.errors import MissingDependency
 
@@ -38,6 +36,9 @@ def printed(page: str) -> bytes:
 
     Raises MissingDependency `dependency-missing` without a Chromium that can print.
     """
+    import subprocess  # it and temporary folders take start-up time of every command
+    from tempfile import TemporaryDirectory
+
     browser = find_browser()
     with TemporaryDirectory() as name:
         folder = Path(name)
