@@ -330,6 +330,9 @@ def test_a_gate_that_fails_stands_beside_the_result_in_one_document(
         def summary(self) -> dict[str, Any]:
             return {"drift": 0.5}
 
+        def close(self) -> None:
+            pass
+
         def gate(self, limit: float) -> None:
             raise QualityGate("explanation-drifted", f"more than {limit}", where="max_drift")
 
