@@ -73,9 +73,8 @@ def driver_sentences(explained: Explained, tally: Tally, label: str, explain: st
             sentence += f"; then {and_list(rest)}"
         sentences.append(sentence + ".")
     if len(explained.classes) > MOST_CLASSES:
-        sentences.append(
-            f"lag_profile.parquet has {count(len(explained.classes) - MOST_CLASSES, 'more class', 'more classes')}."
-        )
+        more = count(len(explained.classes) - MOST_CLASSES, "more class", "more classes")
+        sentences.append(f"{more}: in the tables of this report.")
     return sentences
 
 
