@@ -73,7 +73,7 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
                     where="data",
                 )
             if verb.data == "fitted":
-                read_content(Path(request["model"]))  # no model is found out before torch is loaded
+                read_content(request["model"])  # no model is found out before torch is loaded
             with for_owner_alone() if request.given.get("private") else nullcontext():
                 return function(data, request, progress)
 

@@ -29,6 +29,7 @@ from tsx.io.remote import is_remote, place_of, stores_opened_with
 from tsx.io.source import scan, where_of
 from tsx.io.writing import write_table
 from tsx.store import copies
+from tsx.store.catalog import list_versions
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zq7canary4tQ"
@@ -73,6 +74,10 @@ def test_what_is_no_parquet_in_a_store_needs_a_package_that_fetches_it(monkeypat
     assert CANARY not in json.dumps(caught.value.to_dict())
 
 
+HEADERS: list[str | None] = []
+"""What the server was given as a password, a request each."""
+
+
 class Silent(SimpleHTTPRequestHandler):
     """Serves the files of a folder, as whole ones or in ranges, which Parquet is read by."""
 
@@ -80,6 +85,7 @@ class Silent(SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        HEADERS.append(self.headers.get("Authorization"))
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
@@ -101,6 +107,7 @@ class Silent(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
+    HEADERS.clear()
     (tmp_path / "served").mkdir()
     table().write_parquet(tmp_path / "served" / "sales.parquet")
     serving = HTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(tmp_path / "served")))
@@ -167,8 +174,55 @@ def test_a_model_behind_http_is_read_with_the_checks_of_one_on_the_disk(
         forecasts(f"{server.replace('//', f'//anna:{CANARY}@')}/model?token={CANARY}")
     assert missing.value.code == "model-not-found"
     assert CANARY not in json.dumps(missing.value.to_dict())
+
+
+@pytest.mark.parametrize("asked", [{}, {"label": "y"}, {"update": True}, {"private_epsilon": 5.0}])
+def test_no_fit_writes_a_model_to_an_object_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "private_epsilon" in asked:
+        monkeypatch.setattr("tsx.workflows.fit_private.check_flags", lambda *_: None)
+    if "update" in asked:
+        monkeypatch.setattr("tsx.store.classifier.is_classifier", lambda _: False)
     with pytest.raises(WriteError, match="is read only"):
-        tsx.fit(table(), model=place, max_steps=1)
+        tsx.fit(table(), model=f"s3://bucket/model?token={CANARY}", **asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_read_with_the_signature_and_password_of_its_place_which_no_redirect_passes_on(
+    server: str, tmp_path: Path, model: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "served" / "model")
+    seen: list[tuple[str, str | None]] = []
+
+    class Elsewhere(SimpleHTTPRequestHandler):
+        """Sends everybody on to the server."""
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("Authorization")))
+            self.send_response(302)
+            self.send_header("Location", server + self.path)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as before:
+        threading.Thread(target=before.serve_forever, daemon=True).start()
+        found = forecasts(f"http://anna:{CANARY}@127.0.0.1:{before.server_port}/model/?token={CANARY}")
+        before.shutdown()
+    assert found.equals(forecasts(model))
+    assert seen[0][0] == f"/model/CURRENT?token={CANARY}"
+    assert all(key for _, key in seen)
+    assert HEADERS
+    assert not any(HEADERS)
+
+
+def test_the_versions_of_a_model_behind_http_are_called_by_its_place(server: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        list_versions(f"{server}/none?token={CANARY}")
+    assert caught.value.where == f"{server}/none"
 
 
 def test_the_version_that_is_put_in_use_behind_http_is_the_one_that_is_read(

@@ -78,7 +78,8 @@ def _over_http(place: str, where: str) -> Object:
     user, _, host = parts.netloc.rpartition("@")
     asked = Request(urlunsplit(parts._replace(netloc=host, fragment="")))
     if user:
-        asked.add_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+        # a redirect, perhaps to another host, does not take it along
+        asked.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
     with _answering(where), urlopen(asked, timeout=SECONDS) as answer:
         dated = answer.headers.get("Last-Modified")
         return Object(gathered(answer, where), None if dated is None else parsedate_to_datetime(dated))

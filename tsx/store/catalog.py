@@ -9,7 +9,6 @@ from typing import Any
 
 from tsx.errors import DataError, NotFound, TsxError
 from tsx.io.atomic import not_writable
-from tsx.store.copies import here
 from tsx.store.from_json import NotOfType
 from tsx.store.layout import (
     FILES,
@@ -28,7 +27,7 @@ from tsx.store.layout import (
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Manifest, read_manifest
 from tsx.store.migrations import migrate
-from tsx.store.snapshot import model_not_found, parse_manifest
+from tsx.store.snapshot import called_by, model_not_found, parse_manifest
 from tsx.store.versions import remove_old, use
 
 
@@ -89,7 +88,11 @@ def list_versions(directory: str | Path) -> tuple[Version, ...]:
     """All versions of a model, the oldest first; of one in an object store that in use. One of 0.1.0 has one version.
 
     Raises NotFound `model-not-found`."""
-    place = here(directory)
+    with called_by(directory) as place:
+        return _listed(place)
+
+
+def _listed(place: Path) -> tuple[Version, ...]:
     while True:
         try:
             pointer = read_pointer(place)

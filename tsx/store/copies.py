@@ -8,6 +8,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from urllib.parse import urlsplit, urlunsplit
 
 from tsx.io.objects import Object, read_object
 from tsx.io.remote import is_uri
@@ -24,16 +25,16 @@ def here(directory: str | Path) -> Path:
     """
     if not is_uri(directory):
         return Path(directory)
-    place = str(directory).rstrip("/")
+    place = str(directory)
     while True:
-        pointer = _read(f"{place}/{POINTER}")
+        pointer = _read(place, POINTER)
         content = None if pointer is None else pointer.content
         if content is not None and place in _copies and _copies[place][0] == content:
             return _copies[place][1]
         folder = Path(mkdtemp(prefix="tsx-model-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         _copy(place, pointer, folder)
-        again = _read(f"{place}/{POINTER}")
+        again = _read(place, POINTER)
         if (None if again is None else again.content) == content:
             if content is not None:
                 _copies[place] = (content, folder)
@@ -47,7 +48,7 @@ def _copy(place: str, pointer: Object | None, folder: Path) -> None:
     if pointer is not None:
         _put(folder / POINTER, pointer)
     for name in (MANIFEST, WEIGHTS, CARD):
-        if (found := _read(f"{place}/{inner}{name}")) is not None:
+        if (found := _read(place, f"{inner}{name}")) is not None:
             _put(folder / inner / name, found)
 
 
@@ -58,7 +59,9 @@ def _put(path: Path, found: Object) -> None:
         os.utime(path, (found.written.timestamp(),) * 2)
 
 
-def _read(place: str) -> Object | None:
+def _read(place: str, name: str) -> Object | None:
+    """A file of the model, by the signature of the model's place where that has one."""
+    parts = urlsplit(place)
     with suppress(FileNotFoundError):
-        return read_object(place)
+        return read_object(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}")))
     return None

@@ -46,13 +46,7 @@ def writing_to(directory: str | Path, wait: float = 0) -> Iterator[Path]:
     """
     from filelock import FileLock, Timeout  # costs those who only read more than everything else here
 
-    if is_uri(directory):
-        raise WriteError(
-            "file-not-writable",
-            f"{place_of(directory)} cannot be written: a model in an object store is read only",
-            hint="write to a directory here, and copy it there: CURRENT last",
-            where=place_of(directory),
-        )
+    check_here(directory)
     place = Path(os.path.realpath(directory))
     _check(directory, place)
     made = not place.exists()
@@ -70,6 +64,17 @@ def writing_to(directory: str | Path, wait: float = 0) -> Iterator[Path]:
             stack.callback(_leave, Path(os.path.abspath(directory)), place, made)
             _remove_leftovers(place)
         yield place
+
+
+def check_here(directory: str | Path) -> None:
+    """Raises WriteError `file-not-writable` for a model in an object store, which is only read."""
+    if is_uri(directory):
+        raise WriteError(
+            "file-not-writable",
+            f"{place_of(directory)} cannot be written: a model in an object store is read only",
+            hint="write to a directory here, and copy it there: CURRENT last",
+            where=place_of(directory),
+        )
 
 
 def _leave(named: Path, place: Path, made: bool) -> None:

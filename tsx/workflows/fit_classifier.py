@@ -124,7 +124,7 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
     began = monotonic()
     check_flags(request)
     settings, choosing, directory = request.part(Settings), request.part(Choosing), Path(request["model"])
-    with joined() as group, place_of(directory, request["wait"] or 0, group) as place:
+    with joined() as group, place_of(request["model"], request["wait"] or 0, group) as place:
         read = open_labelled(data, request.part(Roles), request.part(Reading), request["freq"], progress)
         panel, classes = read.panel, find_classes(read.panel)
         panel = replace(panel, findings=(*panel.findings, *classes.findings))

@@ -91,7 +91,7 @@ def fit_privately(data: Source, request: Request, progress: Progress, uniform: U
     settings = request.part(Settings)
     check_flags(request, settings)
     directory = Path(request["model"])
-    with writing_to(directory, request["wait"] or 0):
+    with writing_to(request["model"], request["wait"] or 0):
         given = request.part(Reading)
         read = open_table(
             data, request.part(Roles), given, request["freq"], progress, replace(settings, counts=bool(settings.counts))

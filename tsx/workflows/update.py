@@ -32,6 +32,7 @@ from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
 from tsx.spec.verbs import KEPT, Request
 from tsx.store.layout import CHECKPOINT
+from tsx.store.lock import check_here
 from tsx.store.manifest import ForecasterManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.choose_link import choose_floor
@@ -52,6 +53,7 @@ def update(data: Source, request: Request, progress: Progress) -> Fit:
     """Continue the training of a stored model on a table with newer rows, as `tsx.fit` says. Raises as it does."""
     began = monotonic()
     request.part(Settings)  # values that contradict each other are refused before anything is read
+    check_here(request["model"])
     if not Path(request["model"]).exists():
         raise model_not_found(Path(request["model"]))
     with (

@@ -26,6 +26,7 @@ from tsx.spec.settings import Choosing, Settings
 from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.layout import CHECKPOINT
+from tsx.store.lock import check_here
 from tsx.store.manifest import ClassifierManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.classifier import continue_classifier
@@ -52,6 +53,7 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
     began = monotonic()
     request.part(Settings)
     check_flags(request)
+    check_here(request["model"])
     directory = Path(request["model"])
     if not directory.exists():
         raise model_not_found(directory)
