@@ -222,7 +222,7 @@ class _Actors(Generic[Piece, Result]):
         actor, number, piece, attempt = self.busy.pop(done)
         try:
             kind, result = self.ray.get(done)
-        except self.ray.exceptions.RayActorError:
+        except (self.ray.exceptions.RayActorError, self.ray.exceptions.OutOfMemoryError):
             if attempt == ATTEMPTS:
                 self.done[number] = partial(_raise, lost(attempt))
             else:
