@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,14 @@ from tests.runtime.test_engines import ROOT, has_ray
 from tests.stored import tree
 from tsx.errors import DataError, UsageError
 from tsx.explanation.shap import shap_run
-from tsx.progress import Run
-from tsx.spec.verbs import BACKTEST
+from tsx.progress import SILENT, Run
+from tsx.spec.settings import Reading, Roles, Settings
+from tsx.spec.verbs import BACKTEST, EXPLAIN
 from tsx.workflows.backtest import folds_elsewhere
 from tsx.workflows.elsewhere import work_of
+from tsx.workflows.explain import windows_elsewhere
+from tsx.workflows.open_table import open_table
+from tsx.workflows.run import run_of
 
 ROLES = {"id": "id", "time": "t", "target": "y"}
 SMALL = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 3}
@@ -80,7 +85,7 @@ def test_trials_of_a_classifier_are_the_same_elsewhere(folder: Path, pickling: l
 @pytest.mark.parametrize(
     ("model", "table", "asked"),
     [
-        ("model", "series", {"windows": 20, "interactions": 3, "max_evals": 2000}),
+        ("model", "series", {"windows": 20, "interactions": 3, "max_evals": 2000, "report": ("md",)}),
         ("model", "many", {"windows": 12, "private": True, "max_evals": 4000}),
         ("model", None, {"windows": 12, "reference": "panel", "max_evals": 2000}),
         pytest.param("classes", "kinds", {"windows": 6, "max_evals": 64}, marks=pytest.mark.nightly),
@@ -128,6 +133,25 @@ def test_what_is_done_elsewhere_is_of_the_same_rows(
 def test_what_comes_through_a_pipe_cannot_be_read_elsewhere() -> None:
     with pytest.raises(UsageError, match="can be read once"):
         work_of(BACKTEST.request({"engine": "ray"}), "-", Run("0", "0"), folds_elsewhere)
+    with pytest.raises(UsageError, match="can be read once"):
+        work_of(EXPLAIN.request({"engine": "ray", "future_data": "-"}), "t.csv", Run("0", "0"), windows_elsewhere)
+
+
+def test_no_process_of_a_group_goes_on_with_rows_that_another_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    def beside(other: str) -> Any:
+        return SimpleNamespace(size=2, gather=lambda own: [own, other or own])
+
+    request = BACKTEST.request({})
+    panel = open_table(folder / "series.parquet", Roles(), Reading(), None, SILENT, Settings()).panel
+    alone = run_of(request, panel)
+    monkeypatch.setattr("tsx.workflows.run.current", lambda: beside(""))
+    assert run_of(request, panel) == alone
+    monkeypatch.setattr("tsx.workflows.run.current", lambda: beside("another"))
+    with pytest.raises(DataError, match="another table") as error:
+        run_of(request, panel)
+    assert error.value.code == "inputs-changed"
 
 
 def said(folder: Path, *words: str) -> dict[str, Any]:

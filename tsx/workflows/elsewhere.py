@@ -34,10 +34,11 @@ def work_of(request: Request, data: Any, run: Run, open_worker: Open) -> Work:
 def asked_elsewhere(request: Request, data: Any) -> tuple[str, dict[str, Any], Any, dict[str, str]]:
     """What another process is to be asked, as it understands it: the verb, the settings, the table, and what opens
     object stores. Raises UsageError `source-unknown` for a table that no other process can read."""
-    if str(data) == "-":
+    tables = (data, *(request[name] for name in request.given if request.verb[name].kind == "table"))
+    if any(isinstance(one, str | Path) and str(one) == "-" for one in tables):
         raise UsageError(
             "source-unknown",
-            "other processes read the table too, and what comes through a pipe can be read once",
+            "other processes read the tables too, and what comes through a pipe can be read once",
             hint="write the table to a file, and name that",
             where="data",
         )

@@ -71,5 +71,5 @@ def _command(request: Request, table: str) -> str:
     return shlex.join(["tsx", request.verb.name, *((table,) if table else ()), *flags(request.verb, given)])
 
 
-OF_THE_PLACE = ("connection", "out", "report", "device", "config", "pseudonym_key")
-"""Settings that say where something lies or goes; a connection may hold a password."""
+OF_THE_PLACE = ("connection", "out", "report", "device", "engine", "config", "pseudonym_key")
+"""Settings that say where something lies, goes or is done; a connection may hold a password."""

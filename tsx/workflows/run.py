@@ -10,8 +10,10 @@ import numpy as np
 
 from tsx.panel.panel import Panel
 from tsx.progress import Run
+from tsx.runtime.group import current
 from tsx.spec.verbs import Request
 from tsx.store.manifest import ClassifierManifest, Manifest
+from tsx.workflows.elsewhere import inputs_changed
 
 SHOWN = 16
 """Hexadecimal digits of the id of a run."""
@@ -20,17 +22,26 @@ OF_NO_RESULT = ("keep", "wait", "if_better", "sql", "connection", "engine")
 
 
 def run_of(request: Request, panel: Panel, manifest: Manifest | ClassifierManifest | None = None) -> Run:
-    """The run of what was asked for on this panel, with the model of this manifest."""
+    """The run of what was asked for on this panel, with the model of this manifest.
+
+    All processes of a group call it. Raises, in all of them, DataError `inputs-changed` where one has read something
+    else.
+    """
     model = None if manifest is None else manifest.stored
     named = request.given.items()
     settings = {
         name: value
         for name, value in named
-        if request.verb[name].kind not in ("path", "table") and name not in OF_NO_RESULT
+        if request.verb[name].kind not in ("path", "table")
+        and name not in OF_NO_RESULT
+        and not request.verb[name].output
     }
     data = panel_digest(panel)
     content = [request.verb.name, settings, data, model and model.sha256]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    group = current()
+    if group.size > 1 and set(group.gather(digest)) != {digest}:
+        raise inputs_changed("data")
     if model is None:
         return Run(digest[:SHOWN], data)
     return Run(digest[:SHOWN], data, model.version, model.sha256)
