@@ -257,7 +257,7 @@ class _OutOfTime(Exception):
 
 
 class Subject(Protocol):
-    """What trials are scored on: `Searched`, or the labelled series of `tune_classes`."""
+    """What trials are scored on: `Searched`, or `SearchedClasses`."""
 
     @property
     def space(self) -> Space: ...
