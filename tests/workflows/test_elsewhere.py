@@ -25,7 +25,7 @@ from tsx.progress import SILENT, Run
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import BACKTEST, EXPLAIN
 from tsx.workflows.backtest import folds_elsewhere
-from tsx.workflows.elsewhere import work_of
+from tsx.workflows.elsewhere import inputs_changed, work_of
 from tsx.workflows.explain import windows_elsewhere
 from tsx.workflows.open_table import open_table
 from tsx.workflows.run import run_of
@@ -72,6 +72,26 @@ def test_trials_of_a_search_are_the_same_elsewhere(folder: Path, pickling: list[
     assert_frame_equal(tuned(folder, engine="ray"), here, check_exact=True)
     (executor,) = pickling
     assert len(executor.done) >= here["folds"].sum()
+
+
+def test_a_search_ends_where_another_process_reads_another_table(
+    folder: Path,
+    pickling: list[Pickling],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, scored = Pickling.result, list[int]()
+
+    def result(self: Pickling, number: int) -> Any:
+        scored.append(number)
+        if number >= 4:
+            raise inputs_changed("data")
+        return real(self, number)
+
+    monkeypatch.setattr(Pickling, "result", result)
+    with pytest.raises(DataError) as error:
+        tuned(folder, engine="ray")
+    assert error.value.code == "inputs-changed"
+    assert len(scored) > 1  # the first trial, whose errors end a search anyway, was scored
 
 
 def test_trials_of_a_classifier_are_the_same_elsewhere(folder: Path, pickling: list[Pickling]) -> None:  # noqa: F811

@@ -147,6 +147,10 @@ def toml_value(value: Any) -> str:
     return f"[{', '.join(map(toml_value, value))}]"
 
 
+OF_NO_SETTINGS = ("inputs-changed", "worker-lost")
+"""Errors of the processes that score trials, which say nothing of the settings that were tried."""
+
+
 @dataclass(frozen=True)
 class FoldOfTrial:
     """What is scored at a time: settings that are tried, on the fold with this number."""
@@ -397,7 +401,7 @@ class Trials:
                 if k + 1 < len(self.folds) and candidate.worse_than_median(k, score) and not first:
                     return trial("pruned", score)
         except TsxError as error:
-            if first:
+            if first or error.code in OF_NO_SETTINGS:
                 raise
             return trial("failed", None, error.code)
         return trial("whole", score)
