@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tests.explanation.classes.test_class_shap import random_series
 from tests.explanation.handmade_classes import Series, classifier_of, panel_of
+from tsx.explanation.classes.cells import LENGTH
 from tsx.explanation.classes.run import ClassTask
 from tsx.explanation.classes.simple_parts import SimpleParts
 from tsx.explanation.shap.exact import enumerate_all
@@ -19,6 +20,7 @@ from tsx.explanation.shap.sampling import ShapValues, estimate
 from tsx.model.classifier import CombinedClassifier
 from tsx.model.sequences import SequenceBatch
 from tsx.model.summaries import feature_count
+from tsx.spec.channels import Channels
 from tsx.spec.settings import Question
 
 TREES, NODES = 12, 15
@@ -79,6 +81,17 @@ def test_values_in_closed_form_are_those_of_all_coalitions(same_length: bool, we
     assert np.abs(expected).max() > 0.1
     assert found == pytest.approx(expected[..., 1], abs=1e-5)
     assert found == pytest.approx(-expected[..., 0], abs=1e-5)
+
+
+def test_with_an_input_called_series_length_there_is_no_closed_form() -> None:
+    network = combined((0.0, 0.4, 0.6, 0.0))
+    first, *rest = network.config.channels.every
+    network.config = replace(network.config, channels=Channels((replace(first, name=LENGTH), *rest)))
+    task = task_of(network, random_series(3, 12, 4))
+    cells = replace(task.cells, config=network.config)
+    players = cells.players(QUESTION, np.array([2, 4]))
+    assert len(players) == 4
+    assert SimpleParts.of(network, cells, players) is None
 
 
 def test_what_is_sampled_beside_them_lies_within_its_errors() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsx.explanation.classes.cells import LENGTH, SeriesCells
+from tsx.explanation.classes.cells import SeriesCells
 from tsx.explanation.shap.chunk import ROWS
 from tsx.explanation.shap.players import NOBODY, Players
 from tsx.model.classifier import CombinedClassifier
@@ -50,10 +50,10 @@ class SimpleParts:
         config = network.config
         if len(config.classes) != 2 or term_count(config) or players.block.any():
             return None
-        of_channel: dict[str, set[int]] = {}
-        for (name, _), player in zip(cells.keys, players.of_cell.tolist(), strict=True):
-            of_channel.setdefault(str(name), set()).add(player)
-        length = of_channel.pop(LENGTH).pop()
+        of_channel: dict[str | None, set[int]] = {}
+        *of_cells, length = players.of_cell.tolist()
+        for (name, _), player in zip(cells.keys, of_cells):  # not the last key: a channel may have its name
+            of_channel.setdefault(name, set()).add(player)
         whole = [len(some) == 1 and NOBODY not in some and length not in some for some in of_channel.values()]
         if not all(whole):
             return None
