@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from tsx.model import link
 from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
-from tsx.training.fit import fit_before_holdout, fit_forecaster
+from tsx.training.fit import continue_training, fit_before_holdout, fit_forecaster
 from tsx.training.limits import set_limits, unlimited
 from tsx.workflows.forecast import forecast_panel
 
@@ -92,6 +93,17 @@ def test_the_limits_are_the_farthest_movements_on_the_windows_rounded_up_to_a_qu
         assert not any(bool(network.forecast(batch)[1].any()) for batch in batches)
 
 
+def test_where_nothing_moves_and_no_target_is_observed_nothing_is_limited() -> None:
+    config = replace(PLAIN, link="log", linear_skip=False)
+    network, batch = make_network(config), positive(make_batch(config))
+    free = run(network, batch)
+    set_limits(network, [replace(batch, target=torch.full_like(batch.target, math.nan))])
+    with torch.inference_mode():
+        quantiles, reached = network.forecast(batch)
+    assert not bool(reached.any())
+    torch.testing.assert_close(quantiles, free)
+
+
 SIZES = Settings(horizon=3, context_length=12, segment=1, season=1, hidden_size=8, max_steps=60)
 
 
@@ -109,10 +121,15 @@ def test_of_a_jump_unlike_all_that_was_learnt_the_forecast_says_that_it_was_pull
 def test_every_fit_sets_limits_and_training_goes_on_without_them() -> None:
     random = np.random.default_rng(1)
     panel = make_panel([np.exp(random.normal(0, 0.3, 90).cumsum() / 3) for _ in range(5)])
-    before, after = fit_before_holdout(panel, SIZES), fit_forecaster(panel, SIZES)
-    for forecaster in (before, after):
+    before = fit_before_holdout(panel, SIZES)
+    tight = replace(before, network=deepcopy(before.network))
+    for limit in tight.network.limits.buffers():
+        limit.fill_(1e-3)  # beyond which there is no gradient
+    after = [continue_training(each, panel) for each in (before, tight)]
+    for forecaster in (before, *after):
         limits = forecaster.network.limits
-        assert float(limits.linear.max()) < 100
-        assert float(limits.outputs[:, forecaster.config.median].max()) < 100
-    weights = [each.network.members[0].linear.weight for each in (before, after)]
-    assert not torch.equal(*weights)
+        assert 0.01 < float(limits.linear.max()) < 100
+        assert 0.01 < float(limits.outputs[:, forecaster.config.median].max()) < 100
+    weights = [each.network.members[0].linear.weight for each in (before, *after)]
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[1], weights[2])

@@ -40,5 +40,9 @@ def set_limits(network: Network, learnt: Iterable[Batch]) -> None:
 
 
 def _farthest(moved: list[Tensor]) -> Tensor:
-    """(H): the largest of movements (H), rounded up to 2 to the power of a quarter of a whole number; 0 stays."""
-    return (torch.stack(moved).amax(0).log2() * 4).ceil().div(4).exp2()
+    """(H): the largest of movements (H), rounded up to 2 to the power of a quarter of a whole number.
+
+    Where nothing moved, or no target was observed, nothing is known, and nothing is limited.
+    """
+    farthest = torch.stack(moved).amax(0)
+    return torch.where(farthest > 0, (farthest.log2() * 4).ceil().div(4).exp2(), UNLIMITED)
