@@ -8,8 +8,9 @@ is linear in its median, and the smoothing is linear in the lags, so the forecas
            + sum over j of w . (product of f_i for i > j) write_j + rest))
 
 The slope is the window's scale; behind a logarithm or over a floor, what a scale of the median is worth on its way from
-the location, as in `Network.components`. The sum takes location, scale, slope and gates as they were. A later input
-that closes a gate takes from the contribution of an earlier lag; a SHAP value would give that to the later input.
+the location, as in `Network.components`. Where the linear map or the recurrent component is at its limit
+(`tsx.model.limits`), all its terms shrink alike. The sum takes location, scale, slope and gates as they were. A later
+input that closes a gate takes from the contribution of an earlier lag; a SHAP value would give that to the later input.
 """
 
 from __future__ import annotations
