@@ -84,13 +84,12 @@ class Repeats:
         return self._own[pairs]
 
     def values(self, forecaster: Forecaster, batch: Batch, pairs: int | None = None) -> np.ndarray:
-        """The signed SHAP values (W, P, O) of the windows of `batch`, from so many pairs of each, or as `own` says."""
-        if batch is self.batch:
-            chunk = replace(self.chunk, game=game_of(forecaster, batch, self.question))
-        else:
-            chunk = self._few(self._chunk(self.series, self.cutoffs, batch))
-            chunk = replace(chunk, game=game_of(forecaster, batch, self.question))
-        # where one network took more pairs than another they would not share all errors
+        """The signed SHAP values (W, P, O) of the windows of `batch`, from so many pairs of each, or as `own` says.
+
+        From as many pairs all networks share all sampling errors.
+        """
+        chunk = self.chunk if batch is self.batch else self._few(self._chunk(self.series, self.cutoffs, batch))
+        chunk = replace(chunk, game=game_of(forecaster, batch, self.question))
         shap = shapley_values(chunk, self.question, np.random.default_rng([self.question.seed, 0]), pairs)
         self.evaluations += sum(each.evaluations for each in shap)
         return np.stack([each.values for each in shap])
