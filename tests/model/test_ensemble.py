@@ -18,7 +18,6 @@ from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training import ensemble as training_of_ensembles
 from tsx.training.fit import continue_training, fit_before_holdout
-from tsx.training.limits import unlimited
 
 SMALL = Settings(
     horizon=3,
@@ -48,7 +47,7 @@ def judged(panel):
 def with_share(forecaster: Forecaster, share: float) -> Forecaster:
     forecaster = replace(forecaster, network=ensemble.join(ensemble.members_of(forecaster.network)))
     forecaster.network.additive.network_weight.fill_(share)
-    unlimited(forecaster.network)
+    forecaster.network.limits.lift()
     return forecaster
 
 

@@ -17,7 +17,7 @@ from tsx.model.network import Network
 from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
 from tsx.training.fit import continue_training, fit_before_holdout, fit_forecaster
-from tsx.training.limits import set_limits, unlimited
+from tsx.training.limits import set_limits
 from tsx.workflows.forecast import forecast_panel
 
 
@@ -53,7 +53,7 @@ def test_behind_a_logarithm_no_quantile_is_farther_from_the_level_than_the_targe
     highest = link.from_log(link.to_log(level, shift) + math.log(3), shift)  # three times the level, but near 0
     assert bool((quantiles > 0.999 * highest).any())
     assert bool((quantiles < 1.001 * highest).all())
-    unlimited(network)
+    network.limits.lift()
     assert bool((run(network, batch) > 1e6).any())
 
 
@@ -90,7 +90,8 @@ def test_the_limits_are_the_farthest_movements_on_the_windows_rounded_up_to_a_qu
     ):
         np.testing.assert_allclose(limit.numpy(), [2 ** (math.ceil(4 * math.log2(far)) / 4) for far in moved], 1e-5)
     with torch.inference_mode():
-        assert not any(bool(network.forecast(batch)[1].any()) for batch in batches)
+        for encoded in map(network.encode, batches):
+            assert not bool(network.limits.reached(network.linear_map(encoded.lags), network.decode(encoded)[0]).any())
 
 
 def test_where_nothing_moves_and_no_target_is_observed_nothing_is_limited() -> None:
@@ -133,3 +134,14 @@ def test_every_fit_sets_limits_and_training_goes_on_without_them() -> None:
     weights = [each.network.members[0].linear.weight for each in (before, *after)]
     assert not torch.equal(weights[0], weights[1])
     assert torch.equal(weights[1], weights[2])
+
+
+def test_a_median_beyond_the_targets_reach_is_counted_and_a_wide_interval_is_not() -> None:
+    config = replace(PLAIN, link="log")
+    for widened, moved in ((50.0, 0.0), (1.0, 5.0)):
+        network, batch = limited(config, linear=1e9, outputs=1e9, reach=1.0), positive(make_batch(config))
+        network.head.spread_factors.mul_(widened)
+        network.additive.network_weight.fill_(moved)
+        with torch.inference_mode():
+            network.additive.smoothing.hold_last_value()
+            assert bool(network.forecast(batch)[1].any()) == (moved > 0)

@@ -11,10 +11,16 @@ from tsx.model.network import Network
 
 
 def members_of(network: Network) -> list[Network]:
-    """Each member as a network by itself, with copies of all weights; a network of one member is its own."""
+    """Each member as a network by itself, with copies of all weights; a network of one member is its own.
+
+    The limits of an ensemble are of the mean of its members, so that one by itself has none.
+    """
     if len(network.members) == 1:
         return [network]
-    return [_filled(network, [member]) for member in network.members]
+    members = [_filled(network, [member]) for member in network.members]
+    for member in members:
+        member.limits.lift()
+    return members
 
 
 def join(networks: Sequence[Network]) -> Network:

@@ -35,6 +35,11 @@ class Limits(nn.Module):
         self.register_buffer("outputs", torch.full((config.horizon, len(config.quantile_levels)), UNLIMITED))
         self.register_buffer("reach", torch.full((config.horizon,), UNLIMITED))
 
+    def lift(self) -> None:
+        """Take all limits away, as training needs it."""
+        for limit in self.buffers():
+            limit.fill_(UNLIMITED)
+
     def of_map(self, mapped: Tensor) -> Tensor:
         """(B, H): what the linear map adds, within its limit."""
         return mapped.clamp(-self.linear, self.linear)
@@ -54,3 +59,8 @@ class Limits(nn.Module):
         """(B) bool: whether the linear map (B, H) or the median of the raw outputs (B, H, Q) is at its limit."""
         median = raw[..., self.median].abs() >= self.outputs[:, self.median]
         return ((mapped.abs() >= self.linear) | median).any(1)
+
+    def beyond_reach(self, values: Tensor, location: Tensor) -> Tensor:
+        """(B) bool: whether, behind a logarithm, the median of quantiles (B, H, Q) is pulled back to the reach."""
+        away = (values[..., self.median] - location).abs()
+        return (away > self.reach).any(1) & self.behind_logarithm

@@ -57,13 +57,14 @@ class Network(nn.Module):
         return self.forecast(batch)[0]
 
     def forecast(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """`forward`, and (B) bool whether a component was pulled back to its limit."""
+        """`forward`, and (B) bool whether the median was pulled back to a limit."""
         encoded = self.encode(batch)
         raw, mapped = self._raw(encoded), self.linear_map(encoded.lags)
         season, line = self._smoothed(encoded)
         scaled = self.scaled_quantiles(season, line + self.additive.network_weight * mapped, raw)
-        quantiles = self._in_units(encoded, encoded.location[..., None] + encoded.scale[..., None] * scaled)
-        return quantiles, self.limits.reached(mapped, raw) & (self.additive.network_weight > 0)
+        values = encoded.location[..., None] + encoded.scale[..., None] * scaled
+        reached = self.limits.reached(mapped, raw) & (self.additive.network_weight > 0)
+        return self._in_units(encoded, values), reached | self.limits.beyond_reach(values, encoded.location)
 
     def components(self, batch: Batch, frame: Frame | None = None) -> Components:
         """The forecast's components. `frame`: what the windows are scaled by; by default each by itself."""

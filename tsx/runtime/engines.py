@@ -177,7 +177,7 @@ class _Actors(Generic[Piece, Result]):
         there = ray.cluster_resources()
         needs = {"num_cpus": 0, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
         self.remote = ray.remote(**needs, max_restarts=0)(Actor)
-        self.room = int(there.get("GPU") or there.get("CPU") or 1)
+        self.room = max(1, int(there.get("GPU") or there.get("CPU") or 1))
         self.idle: list[Any] = []
         self.busy: dict[Any, tuple[Any, int, Piece, int]] = {}
         self.left: deque[tuple[int, Piece, int]] = deque()

@@ -41,9 +41,9 @@ class Change:
         """The series so changed. `scale` (C): standard deviations. As long as before: the first or last step of a
         series fills what a move leaves open. A missing value stays one."""
         device, last = batch.values.device, batch.lengths[:, None] - 1
-        moved = torch.from_numpy(self.shift).to(device) * batch.lengths
+        moved = torch.from_numpy(np.rint(self.shift * batch.lengths.cpu().numpy()).astype(np.int64)).to(device)
         at = torch.arange(batch.values.shape[1], device=device)
-        source = torch.minimum((at - moved.round().long()[:, None]).clamp(min=0), last)
+        source = torch.minimum((at - moved[:, None]).clamp(min=0), last)
         source = torch.where(at > last, at, source)[..., None]
         values = batch.values.gather(1, source.expand_as(batch.values))
         words = batch.words.gather(1, source.expand_as(batch.words))

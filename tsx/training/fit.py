@@ -31,7 +31,7 @@ from tsx.training.calibration import groups_of
 from tsx.training.ensemble import train_members, untrained_members
 from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
-from tsx.training.limits import set_limits, unlimited
+from tsx.training.limits import set_limits
 from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, rare_categories, short_series
 from tsx.training.validation import calibrate_network, choose_network_weight, missing_spreads
 
@@ -179,7 +179,7 @@ def continue_training(
     for member in members:
         member.additive.network_weight.fill_(1.0)
         member.head.spread_factors.fill_(1.0)
-        unlimited(member)
+        member.limits.lift()
     windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
     training = training or continuation(forecaster)
     with torch.random.fork_rng():

@@ -12,18 +12,12 @@ from tsx.model.limits import UNLIMITED
 from tsx.model.network import Network
 
 
-def unlimited(network: Network) -> None:
-    """Take the limits away, as training needs it."""
-    for limit in network.limits.buffers():
-        limit.fill_(UNLIMITED)
-
-
 def set_limits(network: Network, learnt: Iterable[Batch]) -> None:
     """Set the limits to what these windows, of those learnt from, show.
 
     Rounded up to the next quarter of a doubling: the farthest movement of all may be that of a single value.
     """
-    unlimited(network)
+    network.limits.lift()
     linear, medians, reach = [], [], []
     with torch.inference_mode():
         for batch in learnt:

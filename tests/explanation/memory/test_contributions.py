@@ -23,7 +23,6 @@ from tsx.panel.calendar import Calendar
 from tsx.panel.panel import Panel
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
-from tsx.training.limits import unlimited
 
 PLAIN = Settings(
     horizon=3, context_length=12, segment=1, season=1, cell="minlstm", hidden_size=8, max_steps=1, batch_size=16
@@ -54,7 +53,7 @@ def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
         for parameter in forecaster.network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
         forecaster.network.additive.network_weight.fill_(0.75)
-    unlimited(forecaster.network)
+    forecaster.network.limits.lift()
     return forecaster
 
 

@@ -88,8 +88,8 @@ class Manifold:
 def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, seed: int = 0) -> Randomised:
     """Randomise the network from its heads down to its first layer, and compare its SHAP values each time.
 
-    Weights become those of a network before training; fixed scales stay. What location and smoothing contribute is
-    the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
+    Weights become those of a network before training, which has no limits; fixed scales stay. What location and
+    smoothing contribute is the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
     network's may correlate .9 with a trained one's. SHAP values are linear in the forecast, so that part is taken
     away exactly: it is what the network with heads of zero explains. The rest is compared with its signs, window by
     window. `profile_of` is called once for each stage and twice more.
@@ -100,6 +100,7 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, seed: int 
     stages = _stages(forecaster.network)
     correlations = np.empty((len(stages), 2))
     network, fresh = deepcopy(forecaster.network), _untrained(forecaster.network, seed)
+    network.limits.lift()  # they were learnt
     for stage, (_, names) in enumerate(stages):
         for member, untrained in zip(network.members, fresh.members, strict=True):
             for name in names:
