@@ -89,10 +89,10 @@ def randomised_layers(profile_of: Profile, forecaster: Forecaster, *, seed: int 
     """Randomise the network from its heads down to its first layer, and compare its SHAP values each time.
 
     Weights become those of a network before training, which has no limits; fixed scales stay. What location and
-    smoothing contribute is the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and an untrained
-    network's may correlate .9 with a trained one's. SHAP values are linear in the forecast, so that part is taken
-    away exactly: it is what the network with heads of zero explains. The rest is compared with its signs, window by
-    window. `profile_of` is called once for each stage and twice more.
+    smoothing contribute is the same whatever the weights are: a ranking by mean |SHAP| hardly changes without them, and
+    an untrained network's may correlate .9 with a trained one's. SHAP values are linear in the forecast, so that part
+    is taken away exactly: it is what the network with heads of zero explains. The rest is compared with its signs,
+    window by window. `profile_of` is called once for each stage and twice more.
     """
     values = profile_of(forecaster)
     fixed = profile_of(replace(forecaster, network=without_heads(forecaster.network)))
