@@ -28,7 +28,7 @@ METHODS = [
     for name, member in inspect.getmembers(getattr(import_module(module), kind), inspect.isfunction)
     if not name.startswith("_")
 ]
-OF_PANELS = {"cutoffs", "point", "quantiles", "windows"}
+OF_PANELS = {"cutoffs", "point", "predict", "quantiles", "windows"}
 """Methods of a forecaster that take or give what tables become inside; the class shows how one is had."""
 
 

@@ -210,7 +210,10 @@ class Explained(Shown):
         return write_folder(self, out, (report,) if isinstance(report, str) else report)
 
     def close(self) -> None:
-        """Remove the file that `importance` reads now, and not when the object goes. Nothing reads it any more then."""
+        """Remove the file that `importance` reads now, and not when the object goes. Nothing reads it any more then.
+
+        >>> tsx.explain().close()
+        """
         if self._folder is not None:
             self._folder.remove()
 
