@@ -85,7 +85,7 @@ class Forecaster(Trained):
         return self.predict(panel, series, cutoffs)[0]
 
     def predict(self, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`quantiles` (B, H, Q) of a panel's `series` at `cutoffs`, and (B) bool where a limit pulled the median back."""
+        """`quantiles` of a panel's `series` (B) at `cutoffs`, and (B) bool where a limit pulled the median back."""
         windows, limited = self.windows(panel), np.zeros(len(series), np.bool_)
         out = np.empty((len(self.config.quantile_levels), len(series), self.config.horizon))  # a table's columns
 
