@@ -14,7 +14,8 @@ import pytest
 from tests.cli.shell import ROOT, start
 
 WAITING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 import tsx.api
 def wait(*given, **named):
     try:

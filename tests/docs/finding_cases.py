@@ -68,6 +68,7 @@ def _adapted() -> Any:
 def _moved_too_far() -> Any:
     """What is noticed where the linear map moves forecasts farther than it may."""
     forecaster, _ = load_forecaster("plain")
+    forecaster.network.additive.network_weight.fill_(1.0)
     forecaster.network.limits.linear.fill_(1e-6)
     panel = open_again(forecaster, pl.read_csv(io.StringIO(CASES)))
     return forecast_panel(forecaster, panel)

@@ -32,6 +32,9 @@ class Weighted(nn.Module):
         self.config, self.members = config, (None,)
         self.past, self.future = (torch.from_numpy(each).float() for each in (past, future))
 
+    def forecast(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return self(batch), torch.zeros(len(batch), dtype=torch.bool)
+
     def components(self, batch: Batch, frame=None) -> Components:
         linear = torch.einsum("btc,tch->bh", batch.past.nan_to_num(), self.past)
         linear = linear + torch.einsum("bsf,sfh->bh", batch.future.nan_to_num(), self.future)

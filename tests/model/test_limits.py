@@ -72,7 +72,7 @@ def test_where_limits_are_reached_the_components_still_sum_to_every_quantile(
     torch.testing.assert_close(whole, quantiles, rtol=1e-4, atol=1e-3)
 
 
-def test_the_limits_are_the_farthest_movements_on_the_windows_rounded_up_to_a_quarter_of_a_doubling() -> None:
+def test_the_limits_are_the_farthest_movements_on_the_windows_rounded_up() -> None:
     config = replace(PLAIN, link="log")
     network, batches = make_network(config), [positive(make_batch(config, seed=seed)) for seed in (1, 2)]
     linear, medians, reach = [], [], []
@@ -83,12 +83,13 @@ def test_the_limits_are_the_farthest_movements_on_the_windows_rounded_up_to_a_qu
             medians.append(network.members[0](encoded)[0][..., config.median].abs().numpy())
             reach.append((network.scaler.linked_target(batch) - encoded.location).abs().numpy())
     set_limits(network, batches)
-    for limit, moved in (
-        (network.limits.linear, np.concatenate(linear).max(0)),
-        (network.limits.outputs[:, config.median], np.concatenate(medians).max(0)),
-        (network.limits.reach, np.maximum.accumulate(np.concatenate(reach).max(0))),
+    for limit, moved, steps in (
+        (network.limits.linear, np.concatenate(linear).max(0), 1),
+        (network.limits.outputs[:, config.median], np.concatenate(medians).max(0), 1),
+        (network.limits.reach, np.maximum.accumulate(np.concatenate(reach).max(0)), 4),
     ):
-        np.testing.assert_allclose(limit.numpy(), [2 ** (math.ceil(4 * math.log2(far)) / 4) for far in moved], 1e-5)
+        rounded = [2 ** (math.ceil(steps * math.log2(far)) / steps) for far in moved]
+        np.testing.assert_allclose(limit.numpy(), rounded, 1e-5)
     with torch.inference_mode():
         for encoded in map(network.encode, batches):
             assert not bool(network.limits.reached(network.linear_map(encoded.lags), network.decode(encoded)[0]).any())

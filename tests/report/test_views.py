@@ -268,6 +268,7 @@ def test_a_report_that_was_asked_for_is_written_before_the_gate_fails(
 ) -> None:
     drifted = replace(make_explanation(windows=1, horizon=3, context=8), facts={"drift": 0.34})
     monkeypatch.setattr("tsx.workflows.explain.explain", lambda *_: drifted)
+    monkeypatch.setattr("tsx.api.read_content", lambda _: {})
     assert tsx.explain(compare=tmp_path, max_drift=0.4, out=tmp_path / "first") is drifted
     with pytest.raises(QualityGate):
         tsx.explain(compare=tmp_path, max_drift=0.2, out=tmp_path / "later")
@@ -277,11 +278,11 @@ def test_a_report_that_was_asked_for_is_written_before_the_gate_fails(
 def test_what_cannot_be_written_is_refused_before_any_work(results: dict[str, Any], tmp_path: Path) -> None:
     model = results["Fit"].path
     with pytest.raises(UsageError, match=r"out\.xls"):
-        tsx.forecast("no such table", model="no such model", out=tmp_path / "out.xls")
+        tsx.forecast("no such table", model=model, out=tmp_path / "out.xls")
     with pytest.raises(WriteError):
-        tsx.explain("no such table", model="no such model", out=model)
+        tsx.explain("no such table", model=model, out=model)
     with pytest.raises(ConfigError, match="no earlier report"):
-        tsx.explain("no such table", model="no such model", max_drift=0.2)
+        tsx.explain("no such table", model=model, max_drift=0.2)
 
 
 def test_what_holds_nothing_to_draw_says_so(results: dict[str, Any]) -> None:

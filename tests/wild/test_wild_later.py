@@ -150,7 +150,7 @@ LATERS = [
     later("a covariate of words now", spoilt(long(LATER), 9, 3, "calm"), error="cells-not-numbers"),
     later("times of words now", spoilt(long(LATER), 9, 1, "soon"), error="times-unreadable"),
     later("another step", long(table(5, freq="1w")), error="freq-mismatch"),
-    later("a thousand times the unit", long(scaled(LATER, 1000)), "scale-jumped"),
+    later("a thousand times the unit", long(scaled(LATER, 1000)), "scale-jumped", "moved-too-far"),
     later("mmol instead of mg", long(scaled(LATER, 1 / 18.02)), "scale-jumped"),
     later("an older file", long(table(0, 40)), "time-backwards", "rows-fewer"),
     later("a file of a year before", long(table(-0, 30)), "time-backwards", "rows-fewer"),

@@ -15,7 +15,8 @@ from tsx.model.network import Network
 def set_limits(network: Network, learnt: Iterable[Batch]) -> None:
     """Set the limits to what these windows, of those learnt from, show.
 
-    Rounded up to the next quarter of a doubling: the farthest movement of all may be that of a single value.
+    Rounded up, since the farthest movement of all may be that of a single value: those of the network to a power of 2,
+    as others of the windows learnt from moved somewhat farther than these, the target's to a quarter of a doubling.
     """
     network.limits.lift()
     linear, medians, reach = [], [], []
@@ -27,16 +28,16 @@ def set_limits(network: Network, learnt: Iterable[Batch]) -> None:
             moved = network.scaler.linked_target(batch) - encoded.location
             reach.append(moved.abs().nan_to_num(0.0).amax(0).cummax(0).values)
         limits = network.limits
-        limits.linear.copy_(_farthest(linear))
-        limits.outputs[:, network.config.median] = _farthest(medians)
+        limits.linear.copy_(_farthest(linear, 1))
+        limits.outputs[:, network.config.median] = _farthest(medians, 1)
         if limits.behind_logarithm:
-            limits.reach.copy_(_farthest(reach))
+            limits.reach.copy_(_farthest(reach, 4))
 
 
-def _farthest(moved: list[Tensor]) -> Tensor:
-    """(H): the largest of movements (H), rounded up to 2 to the power of a quarter of a whole number.
+def _farthest(moved: list[Tensor], steps: int) -> Tensor:
+    """(H): the largest of movements (H), rounded up to one of so many `steps` to a doubling.
 
     Where nothing moved, or no target was observed, nothing is known, and nothing is limited.
     """
     farthest = torch.stack(moved).amax(0)
-    return torch.where(farthest > 0, (farthest.log2() * 4).ceil().div(4).exp2(), UNLIMITED)
+    return torch.where(farthest > 0, (farthest.log2() * steps).ceil().div(steps).exp2(), UNLIMITED)

@@ -23,6 +23,7 @@ def copying(panel, lag: int) -> Forecaster:
     """A network whose forecast of step h is the value `lag` steps before it, whatever its recurrence holds."""
     forecaster = fit_forecaster(panel, SMALL)
     network = unsmoothed(forecaster.network)
+    network.limits.lift()
     with torch.no_grad():
         network.members[0].decoder.direct.weight.zero_()
         network.members[0].decoder.direct.bias.zero_()
