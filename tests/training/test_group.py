@@ -340,19 +340,27 @@ def test_two_processes_share_networks_out_and_write_the_bytes_of_one(tmp_path: P
     assert weights_of(tmp_path / "pair") == weights_of(tmp_path / "alone")
 
 
+SMALL: dict[str, Any] = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 30}
+
+
+def fit_on_ray(table: Path, folder: Path) -> Any:
+    """A fit by several processes of Ray, whose curve is that of one process, in `folder` beside it."""
+    alone = tsx.fit(table, model=folder / "alone", **SMALL)
+    pair = tsx.fit(table, model=folder / "pair", engine="ray", **SMALL)
+    curves = [np.array(each.forecaster.history.evaluations) for each in (alone, pair)]
+    assert np.allclose(*curves, rtol=1e-3)
+    return pair
+
+
 @pytest.mark.nightly
 @has_ray
 def test_a_fit_on_ray_is_the_fit_of_one_process(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.parquet")
-    asked: dict[str, Any] = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 30}
-    alone = tsx.fit(table, model=tmp_path / "alone", **asked)
-    pair = tsx.fit(table, model=tmp_path / "pair", engine="ray", **asked)
-    curves = [np.array(each.forecaster.history.evaluations) for each in (alone, pair)]
-    assert np.allclose(*curves, rtol=1e-3)
+    pair = fit_on_ray(table, tmp_path)
     assert "processes train together" in next(d.reason for d in pair.decisions if d.name == "device")
     assert [path.name for path in (tmp_path / "pair" / "versions").iterdir()] == ["v1"]
-    tsx.fit(table, model=tmp_path / "members", ensemble=2, **asked)
-    tsx.fit(table, model=tmp_path / "shared", engine="ray", ensemble=2, **asked)
+    tsx.fit(table, model=tmp_path / "members", ensemble=2, **SMALL)
+    tsx.fit(table, model=tmp_path / "shared", engine="ray", ensemble=2, **SMALL)
     assert weights_of(tmp_path / "shared") == weights_of(tmp_path / "members")
 
 
@@ -368,12 +376,7 @@ def test_on_a_cluster_a_process_of_every_machine_takes_part(tmp_path: Path, monk
         cluster.add_node(**small)
         cluster.wait_for_nodes()
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-        table = write_table(tmp_path / "t.parquet")
-        asked: dict[str, Any] = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 30}
-        alone = tsx.fit(table, model=tmp_path / "alone", **asked)
-        pair = tsx.fit(table, model=tmp_path / "pair", engine="ray", **asked)
-        curves = [np.array(each.forecaster.history.evaluations) for each in (alone, pair)]
-        assert np.allclose(*curves, rtol=1e-3)
+        pair = fit_on_ray(write_table(tmp_path / "t.parquet"), tmp_path)
         assert "2 processes" in next(one.reason for one in pair.decisions if one.name == "device")
     finally:
         cluster.shutdown()
