@@ -243,6 +243,24 @@ def test_the_cause_of_every_rule_ranks_first(tmp_path: Path, rule: Rule, feature
 
 
 @pytest.mark.nightly
+def test_one_rare_word_that_decides_ranks_first(tmp_path: Path) -> None:
+    frame = table(shuffled, count=600)
+    random = np.random.default_rng(1)
+    words = np.array([f"event {n}" for n in range(30)])[random.integers(0, 30, (600, STEPS))].astype("U16")
+    ill = frame["state"].to_numpy().reshape(600, STEPS)[:, 0] == "ill"
+    ill &= random.random(600) < 0.2
+    words[ill, random.integers(0, STEPS, ill.sum())] = "stroke"  # one word in a hundred
+    state = np.where(ill, "ill", "calm").repeat(STEPS)
+    frame = frame.with_columns(pl.Series("event", words.ravel()), pl.Series("state", state))
+    result = explained(tmp_path, frame, windows=40)
+    assert result.knowledge.state == "shown"
+    assert result.by_feature()["feature"][0] == "event"
+    assert result.by_feature()["share"][0] > 0.6
+    found = result.tables["words"].group_by("word").agg(pl.col("shap").abs().mean())
+    assert found.sort("shap", descending=True)["word"][0] == "stroke"
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(6))
 def test_a_shuffled_label_has_no_skill_and_no_drivers(tmp_path: Path, seed: int) -> None:
     result = explained(tmp_path, table(shuffled, seed=seed), windows=8, max_evals=400)
