@@ -13,7 +13,7 @@ from tests.processes import driven, make_panel
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
 from tsx.spec.settings import Settings
-from tsx.training.fit import fit_before_holdout
+from tsx.training.fit import fit_before_holdout, recalibrated
 from tsx.training.validation import NETWORK_WEIGHTS, WEIGHT_WITHOUT_HOLDOUT, choose_network_weight, losses_by_weight
 
 
@@ -115,6 +115,19 @@ def test_white_noise_is_forecast_by_the_smoothing_and_a_driven_series_by_the_net
     assert shares[0] < 1
     assert shares[1] == 1
     assert [float(each.network.additive.network_weight) for each in (noise, told)] == shares
+
+
+def test_a_network_that_is_to_forecast_alone_has_its_whole_weight_where_held_out_rows_speak_against_it():
+    settings = Settings(horizon=3, context_length=12, season=1, hidden_size=4, max_steps=30, learning_rate=1e-2)
+    walks = [np.random.default_rng(seed).normal(size=200).cumsum() for seed in (0, 1)]
+    chosen, alone = (
+        fit_before_holdout(make_panel(walks), replace(settings, network_only=asked)) for asked in (False, True)
+    )
+    assert float(chosen.network.additive.network_weight) < 1
+    assert float(alone.network.additive.network_weight) == 1
+    assert {each.name: each.value for each in alone.decisions}["network_weight"] == 1
+    later = recalibrated(alone, make_panel(walks), np.array([150, 150]))
+    assert float(later.network.additive.network_weight) == 1
 
 
 def test_a_walk_is_held_at_its_last_value_and_a_constant_under_noise_is_smoothed():

@@ -112,6 +112,8 @@ class TrainingConfig:
     """Evaluations without improvement before training stops."""
     members: int = 1
     """Networks that are trained, the k-th from seed + k, and averaged."""
+    network_only: bool = False
+    """Whether their whole output counts, whatever held-out rows say of it."""
     shift: float = 0.0
     """Share of its steps by which a labelled series is moved at most, at random, whenever it is learnt from."""
     jitter: float = 0.0

@@ -346,6 +346,12 @@ class Settings(Checked):
         metavar="N",
         least=1,
     )
+    network_only: bool = setting(
+        False,
+        "Let the whole output of the network count, whatever held-out rows say of it. With --label: leave out the "
+        "regression and the trees.",
+        group=TRAINING,
+    )
     shift: float | None = setting(
         None,
         "With --label: move every series learnt from in time, at random, by this share of its steps at most.",

@@ -144,6 +144,7 @@ def plan_class_training(settings: Settings, series: int, device: str) -> tuple[T
         max_time=settings.max_time,
         batch_size=batch_size,
         learning_rate=rate,
+        network_only=settings.network_only,
         shift=shift,
         jitter=jitter,
         seed=settings.seed,

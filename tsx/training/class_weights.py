@@ -17,6 +17,13 @@ USUAL = 2.0
 beat (Clemen 1989)."""
 
 
+def network_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
+    """(P): as `choose_weights`, of the first part alone: how sure the network may be."""
+    weights = np.zeros(len(parts))
+    weights[:1] = choose_weights(parts[:1], codes)
+    return weights
+
+
 def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
     """(P): the weights, each 0 or more, of log probabilities `parts` (P, N, K) with the least log loss.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -41,7 +41,7 @@ from tsx.spec.settings import Reading, Settings
 from tsx.training.class_folds import newest_fold, plan_folds, stratified_folds
 from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
-from tsx.training.class_weights import choose_weights, combine, log_loss, weights_decision
+from tsx.training.class_weights import choose_weights, combine, log_loss, network_weights, weights_decision
 from tsx.training.initialisation import within_reach
 
 SAMPLED = 2048
@@ -223,8 +223,9 @@ def _fit(
         names = (LOGISTIC, BOOSTING, FREQUENCIES)
         parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
         name = f"{config.cell}_network"
-        weights = choose_weights(parts, codes[seen])
-        together = _cross_fitted(parts, codes[seen], folds, seen, weights)
+        choose = network_weights if training.network_only else choose_weights
+        weights = choose(parts, codes[seen])
+        together = _cross_fitted(parts, codes[seen], folds, seen, weights, choose)
         decisions = (*decisions, weights_decision((name, *names), weights, parts, codes[seen]))
         scores = held_out_scores(np.exp(together), codes[seen])
         said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
@@ -400,7 +401,12 @@ def new_network(config: ClassifierConfig, given: LabelledSequences) -> SequenceC
 
 
 def _cross_fitted(
-    parts: np.ndarray, codes: np.ndarray, folds: list[np.ndarray], seen: np.ndarray, weights: np.ndarray
+    parts: np.ndarray,
+    codes: np.ndarray,
+    folds: list[np.ndarray],
+    seen: np.ndarray,
+    weights: np.ndarray,
+    choose: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Log probabilities (M, K) of the combination, of each fold with weights that the other folds chose."""
     if len(folds) == 1:
@@ -410,7 +416,7 @@ def _cross_fitted(
         of_seen = [held[seen] for held in folds]
     out = combine(parts, weights)
     for held in of_seen:
-        out[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
+        out[held] = combine(parts[:, held], choose(parts[:, ~held], codes[~held]))
     return out
 
 

@@ -33,7 +33,7 @@ from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
 from tsx.training.limits import set_limits
 from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, rare_categories, short_series
-from tsx.training.validation import calibrate_network, choose_network_weight, missing_spreads
+from tsx.training.validation import NETWORK_ONLY, calibrate_network, choose_network_weight, missing_spreads
 
 SAMPLED = 2048
 """Training windows that scales and smoothing are fitted to, and that limits are taken from."""
@@ -98,7 +98,8 @@ def fit_before_holdout(
     timed = training.within(1 / (1 + MORE))
     network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
     set_limits(network, (windows.cut(*part) for part in _parts(*sampled)))
-    weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, settings.intervals)
+    asked = training.network_only, settings.intervals
+    weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, *asked)
     return Forecaster(
         network=network,
         training=training,
@@ -135,7 +136,8 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
     series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
     held = [windows.cut(*part) for part in _parts(series, cutoffs)]
-    weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], forecaster.intervals)
+    asked = forecaster.training.network_only, forecaster.intervals
+    weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], *asked)
     decisions = with_newer(forecaster.decisions, weight, calibration)
     return replace(forecaster, network=network, ranks=ranks, decisions=decisions)
 
@@ -224,13 +226,19 @@ def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray
 
 
 def _calibrate_on_holdout(
-    network: Network, held: list[Batch], series: np.ndarray, cutoffs: np.ndarray, sample: Batch, intervals: Intervals
+    network: Network,
+    held: list[Batch],
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    sample: Batch,
+    network_only: bool,
+    intervals: Intervals,
 ) -> tuple[Decision, Decision, np.ndarray | None]:
     """Set weight and calibration of the network from the windows held out; and the rank templates of their errors."""
     network.head.spread_factors.fill_(1.0)
     groups = groups_of(series, cutoffs, network.config.horizon)
     horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
-    weight = choose_network_weight(network, held, horizons, sample)
+    weight = NETWORK_ONLY if network_only else choose_network_weight(network, held, horizons, sample)
     return weight, *calibrate_network(network, held, groups, intervals)
 
 

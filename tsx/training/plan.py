@@ -342,6 +342,7 @@ def plan_training(settings: Settings, split: Split, device: str) -> tuple[Traini
             "the best of a few on the sets of benchmarks.accuracy",
         ),
         members=settings.ensemble,
+        network_only=settings.network_only,
         seed=settings.seed,
         device=device,
     )

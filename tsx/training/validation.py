@@ -23,6 +23,8 @@ TOLERANCE = 0.01
 to beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
 WEIGHT_WITHOUT_HOLDOUT = 0.5
 """In short series, where nothing can be held out, a network also learns the noise."""
+NETWORK_ONLY = Decision("network_weight", 1.0, "as asked: the network's whole output counts")
+"""In place of a choice: a trained network has this weight."""
 
 
 def losses_by_weight(network: Network, held: Sequence[Prepared], group: Group = ALONE) -> np.ndarray:
