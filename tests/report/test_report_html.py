@@ -199,11 +199,12 @@ def test_every_section_belongs_to_a_view_and_internals_are_what_is_left(page):
     assert views["method"] == "internals"
 
 
-def test_the_head_says_what_data_which_model_and_how_many_of_all_series(page):
+def test_the_head_says_what_data_which_model_which_command_and_how_many_of_all_series(page):
     text = " ".join("".join(page.text).split())
     assert "glucose.csv: 960 steps of 10 series, the newest" in text
     assert "(SHA-256 ba9876543210…)" in text
     assert "v3, fitted on 2024-03-05 to 960 steps of 10 series with tsx 0.1.0 (SHA-256 0123456789ab…)" in text
+    assert "Commandtsx explain glucose.csv --windows 6" in text
     assert "8 of 10 series explained" in text
 
 

@@ -359,6 +359,8 @@ def test_markdown_holds_every_section_in_tables(rich_explanation):
     text = markdown_report(rich_explanation)
     for part in (
         "# Why",
+        "- Data: glucose.csv: 960 steps of 10 series",
+        "\n    tsx explain glucose.csv --windows 6\n",
         "12 % better",
         "## What drives the forecast",
         "### Retention",

@@ -173,6 +173,8 @@ def test_an_explanation_names_its_model_its_table_and_the_command_that_asks_the_
         {("--model", "model"), ("--windows", "3"), ("--max-evals", "60")},
     )
     other = frame.with_columns(sales=pl.col("sales") + 1)
-    assert tsx.explain(frame, model=model, **ASKED).origin.data_sha256 == origin.data_sha256
+    of_frame = tsx.explain(frame, model=model, **ASKED).origin
+    assert of_frame.data_sha256 == origin.data_sha256
+    assert of_frame.command == origin.command.replace("shops.parquet", "DATA")
     assert tsx.explain(other, model=model, **ASKED).origin.data_sha256 != origin.data_sha256
     assert {row["step"] for row in origin.per_step} == {1, 2, 3, 4}

@@ -118,6 +118,16 @@ def where_of(source: Source) -> str:
     return first if len(source) == 1 else f"{first} and {len(source) - 1:,} more"
 
 
+def words_of(source: Source) -> list[str]:
+    """What names the source on a command line, without keys and tokens: files, a query as flags; DATA for a frame."""
+    if isinstance(source, Query):
+        return source.words
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        return ["DATA"]
+    paths = [place_of(path) for path in ([source] if isinstance(source, str | Path) else source)]
+    return [f"./{path}" if path.startswith("-") and path != "-" else path for path in paths]
+
+
 def scan(source: Source, reading: Reading | None = None) -> RawTable:
     """The columns behind `source`: a file, several, a folder of parts, a table that lies elsewhere (`tsx.io.remote`),
     `-` for standard input, or a frame as it is.

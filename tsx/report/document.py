@@ -106,6 +106,8 @@ class Heading:
     origin: tuple[tuple[str, str], ...] = ()
     """What it was made from, as (what, value)."""
     tiles: tuple[Tile, ...] = ()
+    command: str = ""
+    """That asks the same."""
 
 
 @dataclass(frozen=True)

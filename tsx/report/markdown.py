@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from tsx.explanation.result import Explained
-from tsx.report.document import Cell, Column, Listing, ReportTable, Section, ShareCell, Tile, VerdictCell
+from tsx.report.document import Cell, Column, Heading, Listing, ReportTable, Section, ShareCell, Tile, VerdictCell
 from tsx.report.story import story_of
 from tsx.sanitize import clean, escape, line
 from tsx.wording import percent
@@ -22,10 +22,18 @@ def markdown_report(explanation: Explained) -> str:
     lines = [f"# {escape(story.heading.title)}", "", line(story.heading.subtitle), ""]
     for answer in story.heading.assessments:
         lines += [f"{escape(answer.question)} **{escape(answer.word)}.** {escape(answer.sentence)}", ""]
+    lines += _origin(story.heading)
     lines += _tiles(story.heading.tiles)
     for section in story.sections:
         lines += _section(section)
     return "\n".join(lines)
+
+
+def _origin(heading: Heading) -> list[str]:
+    """What it was made from, in a list; the command in an indented block, which nothing in a line can end."""
+    lines = [f"- {what}: {escape(value)}" for what, value in heading.origin]
+    command = ["Command:", "", *_code(heading.command), ""] if heading.command else []
+    return [*lines, *([""] if lines else []), *command]
 
 
 def _tiles(tiles: Sequence[Tile]) -> list[str]:
@@ -51,9 +59,12 @@ def _section(section: Section) -> list[str]:
 
 
 def _listing(listing: Listing) -> list[str]:
+    return [f"### {escape(listing.title)}", "", *_code(*listing.lines), ""]
+
+
+def _code(*lines: str) -> list[str]:
     """As an indented block, which nothing in a line can end."""
-    lines = [_TAG.sub(QUOTE, clean(text)) for text in listing.lines]
-    return [f"### {escape(listing.title)}", "", *(f"    {text}".rstrip() for text in lines), ""]
+    return [f"    {_TAG.sub(QUOTE, clean(text))}".rstrip() for text in lines]
 
 
 def _table(table: ReportTable) -> list[str]:

@@ -98,4 +98,6 @@ def of_classes(explanation: ClassExplanation) -> Story:
 
 
 def _heading(explanation: Explained, title: str, subtitle: str, tiles: tuple[Tile, ...]) -> Heading:
-    return Heading(title, subtitle, heading.assessments(explanation), heading.origin_lines(explanation), tiles)
+    command = explanation.origin.command if explanation.origin else ""
+    told = heading.assessments(explanation), heading.origin_lines(explanation)
+    return Heading(title, subtitle, *told, tiles, command)

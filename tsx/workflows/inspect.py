@@ -11,7 +11,6 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,7 @@ from tsx.errors import DataError, TsxError
 from tsx.evaluation.naive_scores import NaiveScores, naive_scores
 from tsx.io.database import Query
 from tsx.io.failures import collecting
-from tsx.io.remote import place_of
-from tsx.io.source import Source, scan
+from tsx.io.source import Source, scan, words_of
 from tsx.panel.panel import Panel
 from tsx.profile.advice import advice
 from tsx.profile.outliers import outlier_findings
@@ -294,17 +292,7 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
         "freq": request.freq,
         "wide": reading.wide or request.reading.wide,
     }
-    return shlex.join(["tsx", "fit", *_paths(request.source), *flags(FIT, given)])
-
-
-def _paths(source: Source) -> list[str]:
-    """The files as arguments, without keys and tokens, or the query as flags; DATA stands for a frame."""
-    if isinstance(source, Query):
-        return source.words
-    if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        return ["DATA"]
-    paths = [place_of(path) for path in ([source] if isinstance(source, str | Path) else source)]
-    return [f"./{path}" if path.startswith("-") and path != "-" else path for path in paths]
+    return shlex.join(["tsx", "fit", *words_of(request.source), *flags(FIT, given)])
 
 
 def _sample(table: Table, most: int) -> tuple[int, pl.DataFrame]:

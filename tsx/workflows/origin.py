@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tsx.explanation.result import Origin
-from tsx.io.source import Source
+from tsx.io.database import Query
+from tsx.io.remote import place_of
+from tsx.io.source import Source, words_of
 from tsx.panel.panel import Panel
 from tsx.progress import Run
 from tsx.spec.command_line import flags
@@ -31,7 +33,7 @@ def origin_of(manifest: Manifest, panel: Panel, data: Source | None, request: Re
     path = source if isinstance(source, str | Path) else None
     fitted = f"{manifest.data.size} with tsx {manifest.versions.get('tsx', 'of an unknown version')}"
     private = bool(request["private"])
-    table = "" if path is None or str(path) == "-" else Path(path).name
+    table = "" if path is None or str(path) == "-" else Path(place_of(path)).name
     return Origin(
         program=package_versions()["tsx"],
         fitted=fitted,
@@ -46,7 +48,7 @@ def origin_of(manifest: Manifest, panel: Panel, data: Source | None, request: Re
         written=_written(here(request["model"]), run.version),
         model_sha256="" if private else (run.model_sha256 or "")[:DIGITS],
         data_sha256="" if private else run.data_sha256[:DIGITS],
-        command="" if private else _command(request, table),
+        command="" if private else _command(request, source),
     )
 
 
@@ -58,17 +60,17 @@ def _written(model: Path, version: str | None) -> date | None:
     return None
 
 
-def _command(request: Request, table: str) -> str:
+def _command(request: Request, source: Source | None) -> str:
     """The command that asks the same, with names of files and without their folders."""
     kinds = {one.name: one.kind for one in request.verb.flags}
-    given = {}
-    for name, value in request.given.items():
-        if kinds.get(name) in ("path", "table"):
-            if isinstance(value, str | Path) and name not in OF_THE_PLACE:
-                given[name] = Path(value).name
-        elif name in kinds and name not in OF_THE_PLACE:
-            given[name] = value
-    return shlex.join(["tsx", request.verb.name, *((table,) if table else ()), *flags(request.verb, given)])
+    given = {name: value for name, value in request.given.items() if name in kinds and name not in OF_THE_PLACE}
+    given |= {name: ",".join(_named(value)) for name, value in given.items() if kinds[name] in ("path", "table")}
+    return shlex.join(["tsx", request.verb.name, *_named(source), *flags(request.verb, given)])
+
+
+def _named(source: Source | None) -> list[str]:
+    """The words of a table without folders; none for a query, which is a setting of its own."""
+    return [] if source is None or isinstance(source, Query) else [Path(word).name for word in words_of(source)]
 
 
 OF_THE_PLACE = ("connection", "out", "report", "device", "engine", "config", "pseudonym_key")

@@ -15,7 +15,7 @@ from tsx.report.document import Cell, Column, Figure, ReportTable, Section, Shar
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks, comparison
 from tsx.report.sections.counterfactuals import changes_in_words
-from tsx.report.sections.method import advice, asked
+from tsx.report.sections.method import advice
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
 from tsx.wording import NOT_DEFINED, count, fixed, number, percent
 
@@ -257,7 +257,7 @@ def _of_each(explanation: ClassExplanation) -> ReportTable:
             decided = f"lag {lag_words(newest, oldest)} ({calendar.span(oldest - newest + 1)})"
         rows.append(
             (
-                *(value_words(row[name]) for name in ids),
+                *(str(row[name]) for name in ids),
                 NOT_DEFINED if row["label"] is None else row["label"],
                 row["class"],
                 fixed(row["p"], 3),
@@ -296,7 +296,7 @@ def _counterfactuals(explanation: ClassExplanation) -> Section:
             own = changes.filter(*same).sort("feature", "lag")
         after = NOT_DEFINED if row["after"] is None else fixed(row["after"], 3)
         answer = changes_in_words(row["number"], own)
-        rows.append((*(value_words(row[name]) for name in ids), fixed(row["before"], 3), after, answer))
+        rows.append((*(str(row[name]) for name in ids), fixed(row["before"], 3), after, answer))
     columns = (*(Column(name, "name") for name in ids), *numbers("p", "would be"), Column("if", "prose"))
     wanted = f"{explanation.label} = {frame['wanted'][0]}"
     title = f"Few values that would give a series the label {wanted}"
@@ -338,7 +338,7 @@ def _method(explanation: ClassExplanation) -> Section:
         "method",
         "How this was computed",
         tables=(
-            ReportTable("Method", columns, (*method(explanation), *decided, *asked(explanation))),
+            ReportTable("Method", columns, (*method(explanation), *decided)),
             *advice(explanation),
             ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
         ),

@@ -82,17 +82,12 @@ def section(explanation: Explanation) -> Section:
             ReportTable(
                 "Method",
                 (Column("what", "prose"), Column("value", "prose")),
-                (*method(explanation), *asked(explanation)),
+                tuple(method(explanation)),
             ),
             *advice(explanation),
             ReportTable("Definitions", (Column("word"), Column("meaning", "prose")), DEFINITIONS),
         ),
     )
-
-
-def asked(explanation: Explained) -> tuple[tuple[str, str], ...]:
-    """The command that asks the same, where it is known."""
-    return (("command", explanation.origin.command),) if explanation.origin and explanation.origin.command else ()
 
 
 def advice(explanation: Explained) -> tuple[ReportTable, ...]:
