@@ -173,6 +173,13 @@ def test_a_waterfall_leads_from_the_base_value_to_the_forecast_and_names_the_str
     assert bars[-1]["low"] is None
 
 
+def test_a_waterfall_has_no_layer_of_nothing_where_all_bars_go_one_way():
+    parts = pl.DataFrame({"name": ["a", "b"], "shap": [2.0, 1.0], "se": [0.1, 0.1]})
+    drawn = single.waterfall(single.Fall(5.0, 8.0, parts, "mg/dL", "forecast"), "one").to_dict()
+    filters = [step["filter"] for layer in drawn["layer"] for step in layer.get("transform", ()) if "filter" in step]
+    assert filters == ["datum.side === 'up'"]
+
+
 def test_shap_values_over_time_stand_under_the_inputs_that_they_belong_to(explanation):
     _, inputs, moved = single.singles(explanation)
     own = explanation.importance.filter(

@@ -18,6 +18,8 @@ from tsx.explanation.classes.drivers import stretch
 from tsx.explanation.classes.result import ClassExplanation
 
 STEPS = 10
+FIRST = 1_000
+"""The first id: long enough to be written with a comma, were it a number of something."""
 QUICK: dict[str, Any] = {"max_steps": 120, "hidden_size": 16, "context_length": STEPS}
 Rule = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -30,7 +32,8 @@ def table(rule: Rule, count: int = 240, seed: int = 0, steps: int = STEPS) -> pl
     columns = {name: values[:, :, c].ravel() for c, name in enumerate("xyz")}
     ids = np.repeat(np.arange(count), steps)
     words = np.array(["calm", "ill"])[label.astype(int)]
-    frame = pl.DataFrame({"case": ids, "hour": np.tile(np.arange(steps), count), **columns, "state": words[ids]})
+    keys = {"case": FIRST + ids, "hour": np.tile(np.arange(steps), count)}
+    frame = pl.DataFrame({**keys, **columns, "state": words[ids]})
     return frame.with_columns(pl.col("x", "y", "z").fill_nan(None))
 
 
@@ -126,6 +129,8 @@ def test_everything_is_written_and_every_report_shows_the_same(
     ):
         assert words in page
     assert "lag 4" in text
+    assert "| 1000 |" in text
+    assert "1,000" not in text
     assert "forecast" not in text.casefold()
     assert "ClassExplanation(series=30" in repr(result)
     assert "Why series are given this state" in result._repr_html_()

@@ -195,4 +195,5 @@ def _when(lags: Sequence[tuple[int | None, int | None]], shares: np.ndarray, cal
         return " at the last step" if oldest == 1 else f" over the last {last_span(calendar, oldest)}"
     if newest == oldest:
         return f" {calendar.span(newest - 1)} before the end"
-    return f" from {calendar.span(oldest)} to {calendar.span(newest - 1)} before the end"
+    began = f"{oldest * calendar.count:,}" if calendar.unit in ("session", "step") else calendar.span(oldest)
+    return f" from {began} to {calendar.span(newest - 1)} before the end"

@@ -83,7 +83,7 @@ def logarithmic(domain: tuple[float, float]) -> dict[str, Any]:
     """The scale and the ticks of a logarithmic axis."""
     return {
         "scale": alt.Scale(type="log", domain=list(domain), nice=False),
-        "axis": alt.Axis(format=".3~g", values=log_ticks(*domain)),
+        "axis": alt.Axis(format=",~g", values=log_ticks(*domain)),
     }
 
 

@@ -45,6 +45,10 @@ TWO_LINES = f"{_LAST} < 0 ? datum.label : [slice(datum.label, 0, {_LAST}), slice
 """An input's label with its time below its name, so that there is room for the bars on a narrow screen too."""
 
 
+BESIDE = {"up": ("left", 4), "down": ("right", -4)}
+"""On which side of a bar's end its figure stands, and how far off."""
+
+
 @dataclass(frozen=True)
 class Fall:
     """A sum from `base` to `total` in the parts of `parts` (name, shap, se)."""
@@ -89,7 +93,7 @@ def waterfall(fall: Fall, title: str | list[str]) -> alt.LayerChart:
     order = [ends[0]["name"], *(bar["name"] for bar in bars), ends[1]["name"]]
     axis = alt.Axis(
         labelExpr=TWO_LINES,
-        labelLimit=alt.ExprRef(f"{NARROW} ? 110 : 170"),
+        labelLimit=alt.ExprRef(f"{NARROW} ? 110 : 200"),
         labelFontSize=11,
         labelLineHeight=12,
         labelOffset=-4,
@@ -113,8 +117,7 @@ def waterfall(fall: Fall, title: str | list[str]) -> alt.LayerChart:
     parts = [
         base.mark_bar(height={"band": 0.7}).encode(x=x, x2="to", y=y, color=colour, tooltip=tips),
         base.mark_rule(color=INK, strokeWidth=1.2).encode(x=alt.X("low", type="quantitative"), x2="high", y=y),
-        _beside(base, y, "up", "left", 4),
-        _beside(base, y, "down", "right", -4),
+        *(_beside(base, y, side, *how) for side, how in BESIDE.items() if any(bar["side"] == side for bar in bars)),
         end.mark_tick(color=INK, thickness=3, height={"band": 0.8}).encode(x=alt.X("at", type="quantitative"), y=y),
         end.mark_text(align="left", dx=6, color=INK, fontSize=11).encode(
             x=alt.X("at", type="quantitative"), y=y, text=alt.Text("words", type="nominal")

@@ -281,16 +281,17 @@ def _heat(
         alt.Tooltip("lag", type="quantitative"),
         alt.Tooltip("value", type="quantitative", title=what, format=".3g"),
     ]
+    axis = alt.Axis(labelLimit=140, labelSeparation=0, grid=False)
     cells = alt.Chart(inline(records)).mark_rect()
     cells = cells.encode(
         x=lag_axis("from", f"lag ({_steps(explanation)})", reach),
         x2="to",
-        y=alt.Y("feature", type="nominal", sort=shown, title=None, axis=alt.Axis(labelLimit=140, grid=False)),
+        y=alt.Y("feature", type="nominal", sort=shown, title=None, axis=axis),
         color=alt.Color("value", type="quantitative", scale=shades, legend=None),
         tooltip=tips,
     )
     return finished(
-        [cells], max(60, 15 * len(shown)), f"{what} by lag and feature{f': {title}' if title else ''}", title
+        [cells], max(60, 18 * len(shown)), f"{what} by lag and feature{f': {title}' if title else ''}", title
     )
 
 

@@ -18,8 +18,10 @@ def subtitle(explanation: ClassExplanation) -> str:
     explained = explanation.method["series"]
     there = explanation.origin.series if explanation.origin else explained
     of_them = count(there, "series") if there == explained else f"{explained:,} of {there:,} series"
+    reads, length = count(config.context_length, "step"), calendar.span(config.context_length)
+    context = reads if reads == length else f"{reads} ({length})"
     return (
         f"{config.cell.upper()}, {count(config.layers, 'layer')} of {config.hidden_size} units · "
-        f"{count(len(config.classes), 'class', 'classes')} · reads {count(config.context_length, 'step')} "
-        f"({calendar.span(config.context_length)}) · {of_them} explained"
+        f"{count(len(config.classes), 'class', 'classes')} · reads {context} · "
+        f"{of_them} explained"
     )

@@ -99,8 +99,8 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
     figures = []
     if len({row["step"] for row in steps}) > 1:
         words = (
-            "On the rows held out. Left: the error of each model by how far ahead it forecasts, the smaller the "
-            f"better. Right: how often its {INTERVAL} % interval held the value; nearer to {INTERVAL} % is better."
+            "On the rows held out, by how far ahead is forecast: the error of each model, the smaller the better, and "
+            f"how often the network's {INTERVAL} % interval held the value; nearer to {INTERVAL} % is better."
         )
         figures.append(Figure("held_out", "By how far ahead", words))
     if table_of(explanation, KNOWN_TABLE.name) is not None:
