@@ -27,7 +27,7 @@ SMALL = ["--max-steps", "1", "--hidden-size", "2", "--horizon", "2", "--context-
 
 def commands(file: str) -> list[list[str]]:
     """The words after `tsx` of every command in a file, also of the script's own `run`."""
-    found = re.findall(r"(?:^run|(?<![\w/.-])tsx) ((?:fit|forecast)\b[^\"\n&]*)", FILES[file], re.M)
+    found = re.findall(r"(?:^run|(?<![\w/.-])tsx) ((?:fit|forecast)\b[^\"\n&>]*)", FILES[file], re.M)
     return [shlex.split(words) for words in found]
 
 
@@ -98,6 +98,16 @@ def test_the_crontab_has_five_fields_and_a_command_a_line() -> None:
     lines = [line for line in FILES["crontab"].splitlines() if "=" not in line.split()[0]]
     assert len(lines) == 2
     assert all(re.fullmatch(r"(?:[\d*/,-]+ +){5}cd /srv/sales && tsx .*", line) for line in lines)
+
+
+def test_a_night_of_the_crontab_that_succeeds_prints_nothing(tmp_path: Path) -> None:
+    flags = {f"TSX_{name[2:].replace('-', '_').upper()}": value for name, value in zip(SMALL[::2], SMALL[1::2])}
+    reader = Reader(tmp_path, **flags)
+    random = np.random.default_rng(0)
+    pl.DataFrame({"day": range(40), "sales": random.normal(size=40)}).write_csv(tmp_path / "sales.csv")
+    night = re.findall(r"cd /srv/sales && (.*)", FILES["crontab"])
+    assert [reader.run(command) for command in night] == ["", ""]
+    assert (tmp_path / "forecast.csv").is_file()
 
 
 def test_the_units_are_what_systemd_reads() -> None:
