@@ -24,6 +24,7 @@ from tsx.shown import watcher, write_dashboard
 from tsx.spec import verbs
 from tsx.spec.keywords import described, signature_of
 from tsx.spec.verbs import Request, Verb
+from tsx.store.copies import asked_once
 from tsx.store.snapshot import read_content
 from tsx.workflows import outputs
 from tsx.workflows.flags import check_no_label
@@ -72,9 +73,9 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
                     hint="give DATA, or --sql and --connection",
                     where="data",
                 )
-            if verb.data == "fitted":
-                read_content(request["model"])  # no model is found out before torch is loaded
-            with for_owner_alone() if request.given.get("private") else nullcontext():
+            with asked_once(), for_owner_alone() if request.given.get("private") else nullcontext():
+                if verb.data == "fitted":
+                    read_content(request["model"])  # no model is found out before torch is loaded
                 return function(data, request, progress)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
@@ -460,7 +461,8 @@ def in_parts(
             where="function",
         )
     share = None if shard is None else verb["shard"].read(shard)
-    return run_in_parts(data, verb.request(settings), Into(out, share, engine), progress or watcher())
+    with asked_once():
+        return run_in_parts(data, verb.request(settings), Into(out, share, engine), progress or watcher())
 
 
 @_takes(verbs.MERGE)

@@ -14,6 +14,7 @@ from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from tsx.cli.main import main
 from tsx.errors import DataError, MissingDependency, NotFound, TsxError, WriteError
 from tsx.io import remote
 from tsx.io.destination import check_destination, is_destination
+from tsx.io.objects import Object
 from tsx.io.remote import is_remote, place_of, stores_opened_with
 from tsx.io.source import scan, where_of
 from tsx.io.writing import write_table
@@ -76,6 +78,8 @@ def test_what_is_no_parquet_in_a_store_needs_a_package_that_fetches_it(monkeypat
 
 HEADERS: list[str | None] = []
 """What the server was given as a password, a request each."""
+ASKED: list[str] = []
+"""What the server was asked for."""
 
 
 class Silent(SimpleHTTPRequestHandler):
@@ -86,6 +90,7 @@ class Silent(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         HEADERS.append(self.headers.get("Authorization"))
+        ASKED.append(self.path)
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
@@ -108,6 +113,7 @@ class Silent(SimpleHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     HEADERS.clear()
+    ASKED.clear()
     (tmp_path / "served").mkdir()
     table().write_parquet(tmp_path / "served" / "sales.parquet")
     serving = HTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(tmp_path / "served")))
@@ -159,7 +165,7 @@ def test_a_model_behind_http_is_read_with_the_checks_of_one_on_the_disk(
     served = shutil.copytree(model, tmp_path / "served" / "model")
     place = f"{server}/model"
     assert forecasts(place).equals(forecasts(model))
-    monkeypatch.setattr(copies, "_copies", {})
+    monkeypatch.setattr(copies, "_read_last", {})
     weights = served / "versions" / "v1" / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -234,6 +240,60 @@ def test_the_version_that_is_put_in_use_behind_http_is_the_one_that_is_read(
     after = forecasts(f"{server}/model")
     assert after.equals(forecasts(served))
     assert not after.equals(before)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the system keeps temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def test_a_command_asks_once_which_version_is_in_use_and_leaves_no_copy(
+    server: str, tmp_path: Path, model: Path, temporary: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "served" / "model")
+    files = ["CURRENT", *(f"versions/v1/{name}" for name in ("manifest.json", "model.safetensors", "card.md"))]
+    tsx.partition(table(), id="id", parts=2, out=tmp_path / "parts")
+    tsx.in_parts(tsx.forecast, tmp_path / "parts", out=tmp_path / "out", model=f"{server}/model")
+    assert [f"/model/{name}" for name in files] == ASKED
+    forecasts(f"{server}/model")
+    assert ASKED[len(files) :] == ["/model/CURRENT"]
+    assert not list(temporary.iterdir())
+
+
+def test_a_version_that_is_removed_while_it_is_fetched_gives_way_to_the_one_in_use(
+    monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    pointers = [f"{name} {'0' * 64}\n".encode() for name in ("v1", "v2")]
+
+    def read(place: str) -> Object:
+        name = place.removeprefix("s3://bucket/raced/")
+        if name == "CURRENT":
+            return Object(pointers.pop(0), None)
+        if name.startswith("versions/v1/"):
+            raise FileNotFoundError(name)
+        return Object(name.encode(), None)
+
+    monkeypatch.setattr(copies, "read_object", read)
+    with copies.here("s3://bucket/raced") as folder:
+        names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {"CURRENT", *(f"versions/v2/{name}" for name in ("manifest.json", "model.safetensors", "card.md"))}
+    assert not list(temporary.iterdir())
+
+
+def test_the_files_of_a_model_in_a_store_are_listed_where_they_lie(
+    server: str, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = shutil.copytree(model, tmp_path / "served" / "model")
+    assert main(["models", "--model", f"{server}/model/?token={CANARY}", "--json"]) == 0
+    (version,) = json.loads(capsys.readouterr().out)["versions"]
+    assert version["in_use"]
+    for name, place in version["files"].items():
+        with urlopen(place) as answer:
+            assert answer.read() == (served / "versions" / "v1" / name).read_bytes()
 
 
 def test_no_secret_of_a_place_is_in_the_model_or_in_what_is_said(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tsx.errors import DataError, NotFound, TsxError
 from tsx.io.atomic import not_writable
+from tsx.io.remote import is_uri, place_of
 from tsx.store.from_json import NotOfType
 from tsx.store.layout import (
     FILES,
@@ -35,12 +36,15 @@ from tsx.store.versions import remove_old, use
 class Version:
     """One version of a model, as far as it can be read.
 
+    path      where its files lie; of a model in an object store a copy, which is gone by now
+    place     where its files lie, as a reader finds them
     written   when its manifest was written, as the file system says
     manifest  None where it is damaged; `trouble` then says why
     """
 
     name: str
     path: Path
+    place: str
     in_use: bool
     written: datetime
     manifest: Manifest | None
@@ -70,7 +74,7 @@ class Version:
             "skill": self.skill,
             "coverage_80": self.coverage,
             "damaged": self.trouble or None,
-            "files": {name: str(self.path / name) for name in FILES},
+            "files": {name: f"{self.place}/{name}" for name in FILES},
         }
 
 
@@ -88,8 +92,12 @@ def list_versions(directory: str | Path) -> tuple[Version, ...]:
     """All versions of a model, the oldest first; of one in an object store that in use. One of 0.1.0 has one version.
 
     Raises NotFound `model-not-found`."""
-    with called_by(directory) as place:
-        return _listed(place)
+    with called_by(directory) as folder:
+        found = _listed(folder)
+    if not is_uri(directory):
+        return found
+    place = place_of(directory).rstrip("/")
+    return tuple(replace(one, place="/".join((place, *one.path.relative_to(folder).parts))) for one in found)
 
 
 def _listed(place: Path) -> tuple[Version, ...]:
@@ -114,11 +122,11 @@ def _version(folder: Path, pointer: Pointer | None) -> Version:
     in_use = of_0_1_0 or (pointer is not None and pointer.version == folder.name)
     name = "v1" if of_0_1_0 else folder.name
     try:
-        return Version(name, folder, in_use, written, _manifest(folder, pointer if in_use else None))
+        return Version(name, folder, str(folder), in_use, written, _manifest(folder, pointer if in_use else None))
     except TsxError as error:
         for gone in (MANIFEST,) if of_0_1_0 else (WEIGHTS, MANIFEST):
             (folder / gone).stat()
-        return Version(name, folder, in_use, written, None, error.message)
+        return Version(name, folder, str(folder), in_use, written, None, error.message)
 
 
 def _manifest(folder: Path, pointer: Pointer | None) -> Manifest:

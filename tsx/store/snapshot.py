@@ -77,16 +77,16 @@ def _whole(directory: str | Path, read: Callable[[Path, Pointer | None], T]) -> 
 @contextmanager
 def called_by(directory: str | Path) -> Iterator[Path]:
     """The folder of a model, or of the copy of one in an object store, which errors call by its place."""
-    folder = here(directory)
-    try:
-        yield folder
-    except TsxError as error:
-        if is_uri(directory):
-            names = (str(folder), place_of(directory))
-            error.message, error.hint, error.where = (
-                text.replace(*names) for text in (error.message, error.hint, error.where)
-            )
-        raise
+    with here(directory) as folder:
+        try:
+            yield folder
+        except TsxError as error:
+            if is_uri(directory):
+                names = (str(folder), place_of(directory))
+                error.message, error.hint, error.where = (
+                    text.replace(*names) for text in (error.message, error.hint, error.where)
+                )
+            raise
 
 
 def _whole_here(directory: Path, read: Callable[[Path, Pointer | None], T]) -> T:

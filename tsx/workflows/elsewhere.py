@@ -14,6 +14,7 @@ from tsx.progress import Run
 from tsx.runtime.engines import LOCAL, Work, Worker
 from tsx.spec import verbs
 from tsx.spec.verbs import Request
+from tsx.store.copies import asked_once
 
 Open = Callable[[Any, Request], tuple[Worker[Any, Any], Run]]
 """From a table and a request to what does a piece of a run, and which run that is: a function that another process
@@ -51,6 +52,7 @@ def asked_elsewhere(request: Request, data: Any) -> tuple[str, dict[str, Any], A
     return request.verb.name, given, _absolute(data), options() or {}
 
 
+@asked_once()
 def _opened(
     open_worker: Open, verb: str, given: dict[str, Any], data: Any, stores: dict[str, str], run: str
 ) -> Worker[Any, Any]:

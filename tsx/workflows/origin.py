@@ -45,18 +45,19 @@ def origin_of(manifest: Manifest, panel: Panel, data: Source | None, request: Re
         per_step=manifest.metrics.per_step or (),
         reliability=manifest.metrics.reliability or (),
         version=run.version or "",
-        written=_written(here(request["model"]), run.version),
+        written=_written(request["model"], run.version),
         model_sha256="" if private else (run.model_sha256 or "")[:DIGITS],
         data_sha256="" if private else run.data_sha256[:DIGITS],
         command="" if private else _command(request, source),
     )
 
 
-def _written(model: Path, version: str | None) -> date | None:
-    """The day on which the version in use was written, as the file system says."""
-    for folder in (model / VERSIONS / (version or ""), model):
-        if (folder / MANIFEST).is_file():
-            return datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC).date()
+def _written(model: str | Path, version: str | None) -> date | None:
+    """The day on which the version in use was written, as the file system or the store says."""
+    with here(model) as place:
+        for folder in (place / VERSIONS / (version or ""), place):
+            if (folder / MANIFEST).is_file():
+                return datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC).date()
     return None
 
 

@@ -22,6 +22,7 @@ from tsx.spec import verbs
 from tsx.spec.decision import Finding
 from tsx.spec.shares import Share
 from tsx.spec.verbs import Request
+from tsx.store.copies import asked_once
 from tsx.store.receipts import FORMAT, Receipt, file_digest, is_as_written, read_receipt, write_receipt
 
 OF_THE_WHOLE = ("future-series-unknown", "rows-fewer", "series-fewer", "series-missing", "unseen-series")
@@ -82,6 +83,7 @@ class Made:
     facts: dict[str, Any]
 
 
+@asked_once()
 def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
     """The function that does a part, with the model opened once. Raises as opening the model does."""
     verb = verbs.by_name(job.verb)
