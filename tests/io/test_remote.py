@@ -289,7 +289,9 @@ def test_the_files_of_a_model_in_a_store_are_listed_where_they_lie(
 ) -> None:
     served = shutil.copytree(model, tmp_path / "served" / "model")
     assert main(["models", "--model", f"{server}/model/?token={CANARY}", "--json"]) == 0
-    (version,) = json.loads(capsys.readouterr().out)["versions"]
+    said = json.loads(capsys.readouterr().out)
+    assert said["model"] == f"{server}/model/"
+    (version,) = said["versions"]
     assert version["in_use"]
     for name, place in version["files"].items():
         with urlopen(place) as answer:
@@ -318,6 +320,39 @@ def test_no_secret_of_a_place_is_in_the_model_or_in_what_is_said(
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "tsx.toml"]
     assert any(path.name == "manifest.json" for path in files)
     assert all(CANARY.encode() not in path.read_bytes() for path in files)
+
+
+def test_no_secret_of_the_place_of_a_model_is_in_what_is_said(
+    server: str, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    served = shutil.copytree(model, tmp_path / "served" / "model")
+    table().write_parquet("sales.parquet")
+    place = ["--model", f"{server.replace('//', f'//anna:{CANARY}@')}/model?token={CANARY}"]
+    fitted_on = (model.parent / "sales.parquet").rename(model.parent / "sales.gone")
+    found, expected = [], []
+    for words, status in (
+        (["forecast"], 4),
+        (["classify", "sales.parquet"], 2),
+        (["monitor", "sales.parquet"], 4),
+        (["explain", "sales.parquet", "--label", "y"], 2),
+        (["make-future", "sales.parquet", "--out", "future.csv"], 2),
+        (["models", "list"], 0),
+        (["models", "diff", "v1", "v9"], 4),
+        (["models", "diff", "v1"], 0),
+        (["models", "diff"], 4),
+        (["models", "rollback"], 74),
+        (["models", "prune"], 74),
+        (["fit", "sales.parquet", "--update"], 74),
+    ):
+        found.append((words, main([*words, *place]), main([*words, *place, "--json"])))
+        expected.append((words, status, status))
+    fitted_on.rename(model.parent / "sales.parquet")
+    (served / "CURRENT").write_text("nothing")
+    main(["forecast", "sales.parquet", *place])
+    main(["models", *place])
+    assert CANARY not in "".join(capfd.readouterr())
+    assert found == expected
 
 
 DATABASES = ["sqlite:///results.db#fore casts", "duckdb:///results.duckdb#forecasts"]

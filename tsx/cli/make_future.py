@@ -29,6 +29,7 @@ def make_future(console: Console, arguments: Arguments) -> None:
     """
     check_not_read(arguments)
     from tsx import api
+    from tsx.io.remote import place_of
 
     frame = api.make_future(arguments.source, **arguments.keywords, progress=console.progress)
     out = arguments["out"]
@@ -44,6 +45,6 @@ def make_future(console: Console, arguments: Arguments) -> None:
         console.table(frame, "-")
         if out is None and sys.stdout.isatty():
             return
-    given = {"model": arguments["model"], "future_data": "FILE" if out in (None, "-") else out}
+    given = {"model": place_of(arguments["model"]), "future_data": "FILE" if out in (None, "-") else out}
     next_command = ["tsx", "forecast", *arguments.table_words, *flags(FORECAST, given)]
     console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: {shlex.join(next_command)}")

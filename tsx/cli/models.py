@@ -39,11 +39,12 @@ def models(console: Console, arguments: Arguments) -> None:
 
 
 def _list(console: Console, request: Request, names: list[str]) -> None:
+    from tsx.io.remote import place_of
     from tsx.store.catalog import list_versions
 
     found = list_versions(request["model"])
     if console.json:
-        console.document({"model": request["model"], "versions": [version.to_dict() for version in found]})
+        console.document({"model": place_of(request["model"]), "versions": [version.to_dict() for version in found]})
         return
     from tsx.report.versions import render_versions
 
@@ -71,6 +72,7 @@ def _prune(console: Console, request: Request, names: list[str]) -> None:
 
 
 def _diff(console: Console, request: Request, names: list[str]) -> None:
+    from tsx.io.remote import place_of
     from tsx.store.catalog import differences, find_version, version_before, version_in_use
 
     model = request["model"]
@@ -79,7 +81,8 @@ def _diff(console: Console, request: Request, names: list[str]) -> None:
     found = differences(before, after)
     if console.json:
         differing = [asdict(difference) for difference in found]
-        console.document({"model": model, "before": before.name, "after": after.name, "differences": differing})
+        named = {"model": place_of(model), "before": before.name, "after": after.name}
+        console.document({**named, "differences": differing})
         return
     from tsx.report.versions import render_differences
 

@@ -25,7 +25,7 @@ from tsx.store.layout import (
     read_pointer,
     versions,
 )
-from tsx.store.lock import writing_to
+from tsx.store.lock import check_here, writing_to
 from tsx.store.manifest import Manifest, read_manifest
 from tsx.store.migrations import migrate
 from tsx.store.snapshot import called_by, model_not_found, parse_manifest
@@ -158,7 +158,7 @@ def find_version(directory: str | Path, name: str) -> Version:
         "version-not-found",
         f"the model has no version {name}; it has {', '.join(version.name for version in found)}",
         hint=f"see them with `{models_command(directory)}`",
-        where=str(directory),
+        where=place_of(directory),
     )
 
 
@@ -171,7 +171,7 @@ def version_in_use(directory: str | Path) -> Version:
         "version-not-found",
         "no version of the model is in use",
         hint=f"choose one: `{models_command(directory, 'rollback', 'v1')}`",
-        where=str(directory),
+        where=place_of(directory),
     )
 
 
@@ -184,7 +184,7 @@ def version_before(directory: str | Path) -> Version:
             "version-not-found",
             "the model has no version before the one in use",
             hint=f"see its versions with `{models_command(directory)}`, or fit anew into another --model directory",
-            where=str(directory),
+            where=place_of(directory),
         )
     return found[at - 1]
 
@@ -195,6 +195,7 @@ def rollback(directory: str | Path, name: str | None = None, wait: float = 0) ->
     Raises DataError `model-damaged` where its files are not as they were written, and as `find_version` and
     `writing_to` do.
     """
+    check_here(directory)
     _chosen(directory, name)
     with writing_to(directory, wait) as place:
         version = _chosen(place, name)  # again: another run may have written in the meantime
@@ -211,6 +212,7 @@ def _chosen(directory: str | Path, name: str | None) -> Version:
 
 def prune(directory: str | Path, keep: int, wait: float = 0) -> list[str]:
     """Remove all versions but the newest `keep` and the one in use; gives their names. Raises as `writing_to`."""
+    check_here(directory)
     list_versions(directory)
     with writing_to(directory, wait) as place:
         try:

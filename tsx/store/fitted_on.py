@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tsx.errors import NotFound, UsageError
+from tsx.io.remote import place_of
 from tsx.store.from_json import NotOfType, from_json
 from tsx.store.layout import damaged
 from tsx.store.snapshot import read_content
@@ -29,12 +30,11 @@ def still_there(path: Paths, model: str | Path, command: str = "forecast") -> st
     Raises UsageError `data-needed`, NotFound `file-not-found`, neither of which names a path.
     """
     hint = f"name the table, tsx {command} DATA, or ask the query again with --sql and --connection"
+    where = place_of(model)
     if path is None:
-        raise UsageError(
-            "data-needed", "the model does not say which file it was fitted on", hint=hint, where=str(model)
-        )
+        raise UsageError("data-needed", "the model does not say which file it was fitted on", hint=hint, where=where)
     if not all(Path(file).exists() for file in ([path] if isinstance(path, str) else path)):
         raise NotFound(
-            "file-not-found", "the file that the model was fitted on is no longer there", hint=hint, where=str(model)
+            "file-not-found", "the file that the model was fitted on is no longer there", hint=hint, where=where
         )
     return path

@@ -26,6 +26,7 @@ from typing import Any
 
 from tsx.errors import DataError, TsxError
 from tsx.io.failures import check_size, unreadable
+from tsx.io.remote import place_of
 
 POINTER, VERSIONS, LOCK, CHECKPOINT = "CURRENT", "versions", ".lock", ".checkpoint"
 MANIFEST, WEIGHTS, CARD = "manifest.json", "model.safetensors", "card.md"
@@ -74,7 +75,7 @@ def damaged(directory: str | Path, message: str) -> DataError:
 
 def models_command(directory: str | Path, *words: str) -> str:
     """The `tsx models` command of these words for this model."""
-    return shlex.join(["tsx", "models", *words, "--model", str(directory)])
+    return shlex.join(["tsx", "models", *words, "--model", place_of(directory)])
 
 
 def _model_of(path: Path) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from tsx.errors import UsageError
+from tsx.io.remote import place_of
 from tsx.panel.transform import DERIVED
 from tsx.profile.drift import PanelFacts
 from tsx.spec.channels import Channels
@@ -236,12 +237,12 @@ def read_manifest(content: Any) -> Manifest:
 
 def other_kind(manifest: Manifest, directory: Any) -> UsageError:
     """The error `model-of-other-kind`: what the model does, and the command for it."""
-    model = shlex.join(["--model", str(directory)])
+    model = shlex.join(["--model", place_of(directory)])
     return UsageError(
         "model-of-other-kind",
         f"the model {manifest.does}",
         hint=f"use `{manifest.command} {model}`, or name another model with --model",
-        where=str(directory),
+        where=place_of(directory),
     )
 
 

@@ -15,6 +15,7 @@ from tsx.errors import ConfigError, DataError
 from tsx.explanation.report_folder import INDEX, earlier_hashes, file_hash
 from tsx.io.atomic import for_owner_alone, not_writable
 from tsx.io.failures import unreadable
+from tsx.io.remote import place_of
 from tsx.io.writing import write_table
 from tsx.progress import SILENT
 from tsx.runtime.engines import Engine
@@ -97,7 +98,7 @@ def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
             "model-changed",
             "the model was fitted again since this run began",
             hint="run the same command again; all parts are then made with the new model",
-            where=str(job.given.get("model", request["model"])),
+            where=place_of(request["model"]),
         )
 
     def work(piece: Piece) -> Done | Failed:
