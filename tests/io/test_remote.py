@@ -242,6 +242,27 @@ def test_the_version_that_is_put_in_use_behind_http_is_the_one_that_is_read(
     assert not after.equals(before)
 
 
+def test_parts_are_made_anew_where_a_table_beside_them_behind_http_has_changed(server: str, tmp_path: Path) -> None:
+    future = table(62).with_columns(price=pl.col("t") % 3)
+    known = table().with_columns(price=pl.col("t") % 3)
+    sizes: dict[str, Any] = {"horizon": 2, "context_length": 4, "max_steps": 1, "hidden_size": 2}
+    tsx.fit(known, model=tmp_path / "model", id="id", time="t", target="y", future=("price",), **sizes)
+    tsx.partition(known, id="id", parts=2, out=tmp_path / "parts")
+    reused = []
+    for price in (1, 1, 2):
+        later = future.filter(pl.col("t") >= 60).with_columns(price=price).drop("y")
+        later.write_parquet(tmp_path / "served" / "future.parquet")
+        done = tsx.in_parts(
+            tsx.forecast,
+            tmp_path / "parts",
+            out=tmp_path / "out",
+            model=tmp_path / "model",
+            future_data=f"{server}/future.parquet",
+        )
+        reused.append(done.reused)
+    assert reused == [0, 2, 0]
+
+
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the system keeps temporary files."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar
 
 import pytest
 import torch
 
-from tsx.runtime.executor import Stopped, run_until_failure, side_by_side
+from tsx.runtime.executor import Stopped, as_they_come, run_until_failure, side_by_side
 
 
 @pytest.fixture
@@ -46,6 +47,14 @@ def test_results_come_in_the_order_of_the_parts():
 
     with side_by_side() as each:
         assert run_until_failure(each, call, range(2)) == [0, 10]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_every_thread_sees_what_holds_for_the_block():
+    holds = ContextVar("holds", default=0)
+    token = holds.set(7)
+    assert list(as_they_come(lambda part: holds.get(), range(3))) == [7, 7, 7]
+    holds.reset(token)
 
 
 def test_nothing_runs_after_a_failure_where_calls_follow_each_other():

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from contextvars import Context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,11 +25,13 @@ from tests.runtime.test_engines import ROOT, has_ray
 from tests.stored import tree
 from tsx.errors import DataError, UsageError
 from tsx.explanation.shap import shap_run
+from tsx.io.database import Query, read_query
+from tsx.io.remote import options, stores_opened_with
 from tsx.progress import SILENT, Run
 from tsx.spec.settings import Reading, Roles, Settings
 from tsx.spec.verbs import BACKTEST, EXPLAIN
 from tsx.workflows.backtest import folds_elsewhere
-from tsx.workflows.elsewhere import inputs_changed, work_of
+from tsx.workflows.elsewhere import Elsewhere, asked_elsewhere, inputs_changed, work_of
 from tsx.workflows.explain import windows_elsewhere
 from tsx.workflows.open_table import open_table
 from tsx.workflows.run import run_of
@@ -155,6 +161,51 @@ def test_what_comes_through_a_pipe_cannot_be_read_elsewhere() -> None:
         work_of(BACKTEST.request({"engine": "ray"}), "-", Run("0", "0"), folds_elsewhere)
     with pytest.raises(UsageError, match="can be read once"):
         work_of(EXPLAIN.request({"engine": "ray", "future_data": "-"}), "t.csv", Run("0", "0"), windows_elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("sales.parquet", "{here}/sales.parquet"),
+        ("delta:lake/sales", "delta:{here}/lake/sales"),
+        ("iceberg:lake/sales", "iceberg:{here}/lake/sales"),
+        ("delta:s3://bucket/sales", "delta:s3://bucket/sales"),
+        ("s3://bucket/sales.parquet", "s3://bucket/sales.parquet"),
+    ],
+)
+def test_another_process_is_given_whole_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, found: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sales.parquet").touch()
+    request = EXPLAIN.request({"engine": "ray", "model": "model", "future_data": named, "reference": "panel"})
+    _, given, data = asked_elsewhere(request, named)
+    expected = found.format(here=tmp_path)
+    assert (data, given["future_data"], given["model"]) == (expected, expected, str(tmp_path / "model"))
+    assert given["reference"] == "panel"
+    assert asked_elsewhere(request, [named, named])[2] == [expected, expected]
+
+
+@pytest.mark.parametrize("connection", ["a b.db", "sqlite:///a%20b.db"])
+def test_another_process_asks_the_same_database_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("a b.db")) as database:
+        database.execute("CREATE TABLE t AS SELECT 7 AS y")
+    _, _, query = asked_elsewhere(BACKTEST.request({"engine": "ray"}), Query("SELECT y FROM t", connection))
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert read_query(query).to_dicts() == [{"y": 7}]
+    for elsewhere in ("sqlite:///:memory:", "postgresql://anna:secret@host/sales"):
+        assert Query("SELECT 1", elsewhere).absolute() == Query("SELECT 1", elsewhere)
+
+
+def test_another_process_opens_stores_as_this_one_does() -> None:
+    keys = {"aws_region": "somewhere"}
+    with stores_opened_with(keys):
+        sent = pickle.dumps(Elsewhere(options))
+    assert Context().run(lambda: pickle.loads(sent)()) == keys
 
 
 def test_no_process_of_a_group_goes_on_with_rows_that_another_does_not_have(

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import polars as pl
 from polars.exceptions import PanicException
@@ -64,6 +64,22 @@ class Query:
     def words(self) -> list[str]:
         """The flags that ask it again; a connection that holds more than a place is left to its variable."""
         return ["--sql", self.sql, *(["--connection", self.connection] if self.place == self.connection else [])]
+
+    @property
+    def file(self) -> str:
+        """The path of an SQLite or DuckDB file as it is given; empty: in memory, or the database of a server."""
+        parts = self.parts
+        if parts.scheme in SERVERS:
+            return ""
+        path = self.connection if parts == NO_URI else unquote(parts.netloc + parts.path).removeprefix("/")
+        return "" if path == ":memory:" else path
+
+    def absolute(self) -> Query:
+        """The same query, as a process in another folder understands it: the file by its whole path."""
+        if not self.file:
+            return self
+        path, parts = str(Path(self.file).resolve()), self.parts
+        return Query(self.sql, path if parts == NO_URI else f"{parts.scheme}:///{quote(path)}")
 
     def without_secrets(self, text: str) -> str:
         """A text in which nothing stands of what `place` leaves out."""
@@ -123,13 +139,11 @@ def _asking(query: Query) -> Iterator[None]:
 
 def _file_of(query: Query) -> Path | None:
     """The file of an SQLite or DuckDB connection; None: in memory. Error: NotFound `file-not-found`."""
-    parts = query.parts
-    path = query.connection if parts == NO_URI else unquote(parts.netloc + parts.path).removeprefix("/")
-    if path in ("", ":memory:"):
+    if not query.file:
         return None
-    if not Path(path).is_file():
-        raise not_found(path)
-    return Path(path)
+    if not Path(query.file).is_file():
+        raise not_found(query.file)
+    return Path(query.file)
 
 
 def _of_sqlite(query: Query) -> pl.DataFrame:

@@ -81,6 +81,14 @@ def place_of(source: str | Path) -> str:
     return f"{kind}{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def absolute(source: str | Path) -> str:
+    """The place as a process in another folder understands it: what lies here by its whole path."""
+    text = str(source)
+    kind = next((each for each in (DELTA, ICEBERG) if text.startswith(each)), "")
+    place = text.removeprefix(kind)
+    return text if "://" in place else kind + str(Path(place).resolve())
+
+
 def scan_remote(source: str | Path) -> pl.LazyFrame:
     """The rows of a table that `is_remote` and no single object of another format, read when they are asked for.
 

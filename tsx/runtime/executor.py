@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import torch
@@ -53,12 +54,12 @@ def side_by_side(device: str = "cpu") -> Iterator[Each]:
 def as_they_come(call: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
     """The results of `call(part)` for all parts, as many at a time as torch was given threads, the first done first.
 
-    Where one fails, or nobody wants more of them, no other is begun.
+    Each sees the context variables as they are here. Where one fails, or nobody wants more of them, no other is begun.
     """
     number = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(number, "tsx", torch.set_num_threads, (1,)) as pool:
         try:
-            for done in as_completed([pool.submit(call, part) for part in parts]):
+            for done in as_completed([pool.submit(copy_context().run, call, part) for part in parts]):
                 yield done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -6,6 +6,7 @@ without talking to each other. A part whose receipt is valid is not done again.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -24,7 +26,7 @@ from tsx.io.destination import is_destination
 from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
 from tsx.io.remote import is_remote, is_uri
-from tsx.io.source import Source, parts_of
+from tsx.io.source import Source, parts_of, scan, where_of
 from tsx.progress import Progress, task
 from tsx.runtime.engines import Engine, executor
 from tsx.spec.decision import Finding
@@ -36,7 +38,7 @@ from tsx.store.fitted_on import path_of_fit, still_there
 from tsx.store.receipts import FORMAT, Plan, Receipt, file_digest, key_of, read_plan, write_plan
 from tsx.store.snapshot import read_content, read_hash
 from tsx.wording import count, number, verb
-from tsx.workflows.elsewhere import absolute
+from tsx.workflows.elsewhere import Elsewhere, absolute
 from tsx.workflows.outputs import check_no_model, not_writable
 from tsx.workflows.part_work import WAYS, Done, Failed, Job, Piece, open_worker
 from tsx.workflows.partition import read_partition
@@ -189,7 +191,7 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     done: list[Done] = []
     failed: list[Failed] = []
     engine = _engine(request, into, len(mine))
-    with task(progress, "parts", len(mine)), executor(engine, partial(open_worker, job)) as pool:
+    with task(progress, "parts", len(mine)), executor(engine, Elsewhere(partial(open_worker, job))) as pool:
         for outcome in pool.as_they_come(mine):
             (done if isinstance(outcome, Done) else failed).append(outcome)  # type: ignore[arg-type]
             progress.update(len(done) + len(failed), _speed(done, perf_counter() - began))
@@ -329,8 +331,8 @@ def _key(request: Request, given: dict[str, Any]) -> str:
 
 
 def _content(value: Any, name: str) -> str:
-    """The SHA-256 of the files behind a setting; a word that names none stands for itself."""
-    if not isinstance(value, str | Path):
+    """The SHA-256 of the table behind a setting; a word that names none stands for itself."""
+    if not isinstance(value, str | Path) or str(value) == "-":
         raise UsageError(
             "source-unknown",
             "a run in parts reads files, each of which can be read again",
@@ -338,9 +340,17 @@ def _content(value: Any, name: str) -> str:
             where=name,
         )
     path = Path(value)
-    if not path.exists():
-        return str(value)
-    return key_of([file_digest(each) for each in parts_of(path)])
+    if path.exists():
+        return key_of([file_digest(each) for each in parts_of(path)])
+    return _digest_of_rows(value) if is_remote(value) else str(value)
+
+
+def _digest_of_rows(source: str | Path) -> str:
+    """The SHA-256 of the rows of a table that lies elsewhere. Raises as `scan`."""
+    content = BytesIO()
+    with collecting(where_of(source)):
+        scan(source).rows.collect().write_ipc(content)
+    return hashlib.sha256(content.getbuffer()).hexdigest()
 
 
 def _program() -> str:

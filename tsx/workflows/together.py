@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any
 
 from tsx.errors import ConfigError
-from tsx.io.remote import open_stores_with
 from tsx.progress import SILENT, Progress
 from tsx.runtime.group import Seat, is_asked_for, seated
 from tsx.spec import verbs
 from tsx.spec.verbs import Request
-from tsx.workflows.elsewhere import asked_elsewhere
+from tsx.workflows.elsewhere import Elsewhere, asked_elsewhere
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def together(request: Request, data: Any, function: Callable[[Any, Request, Prog
         )
     from tsx.runtime.followers import leading
 
-    with leading(partial(_follower, function, *asked_elsewhere(request, data))):
+    with leading(Elsewhere(partial(_follower, function, *asked_elsewhere(request, data)))):
         yield
 
 
@@ -51,14 +50,8 @@ def check_alone(request: Request, why: str, where: str) -> None:
 
 
 def _follower(
-    function: Callable[[Any, Request, Progress], Any],
-    verb: str,
-    given: dict[str, Any],
-    data: Any,
-    stores: dict[str, str],
+    function: Callable[[Any, Request, Progress], Any], verb: str, given: dict[str, Any], data: Any
 ) -> Callable[[Seat], None]:
-    open_stores_with(stores)
-
     def follow(seat: Seat) -> None:
         with seated(seat):
             function(data, Request(verbs.by_name(verb), given), SILENT)
