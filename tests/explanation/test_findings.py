@@ -94,7 +94,7 @@ def test_findings_stand_in_three_groups_and_the_first_is_about_what_is_forecast(
     tables = {**TABLES, "lag_profile": pl.concat([first, second])}
     sure = Check("precision", 0.09, "pass", "The SHAP values carry a pooled standard error of 9 %.")
     results = Results(CONFIG, STEPS, tables, dict(FACTS), checks=(sure,), knowledge=SKILLED)
-    groups = dict(measures.grouped(results))
+    groups = dict(measures.grouped(measures.MEASURES, results))
     assert list(groups) == ["What drives it", "How far back it looks", "How it works inside"]
     assert groups["What drives it"][0] == (
         "y up to 2 steps ahead follows y most: 75 % of the importance, price 25 % (SHAP values to within 9 %)."

@@ -19,8 +19,8 @@ from tsx.explanation.counterfactuals import Goal, changeable_columns
 from tsx.explanation.earlier import Since
 from tsx.explanation.ensemble_agreement import compare_members
 from tsx.explanation.knowledge import knowledge_of, skill_here
-from tsx.explanation.measure import Context, Results
-from tsx.explanation.measures import findings_of, grouped, measure_all
+from tsx.explanation.measure import Context, Results, grouped
+from tsx.explanation.measures import MEASURES, findings_of, measure_all
 from tsx.explanation.result import EVERYTHING, Detail, Explanation, check_group
 from tsx.explanation.shap.choose_players import Choice, choose_players
 from tsx.explanation.shap.interactions import INTERACTIONS
@@ -176,7 +176,7 @@ def _assemble(
         knowledge=results.knowledge,
         verdict=verdicts.overall(results.checks, windows, results.knowledge),
         findings=findings_of(results),
-        grouped=grouped(results),
+        grouped=grouped(MEASURES, results),
         skill=skill,
         method=_method(context.task, run, len(context.population), context.repeats.evaluations, chosen),
         noticed=(

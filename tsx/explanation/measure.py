@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import polars as pl
 
 from tsx.panel.calendar import Calendar
+from tsx.progress import SILENT, Progress, task
 from tsx.spec.network import NetworkConfig
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 ID, CUTOFF = "id", "cutoff"
 """Columns of the user's own types; the id stands under the user's own names."""
+Asked = TypeVar("Asked")
+"""What measures are taken of: `Context` of a forecaster, `ClassContext` of a classifier."""
+Config = TypeVar("Config")
+"""What fixes the shape of the model."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +155,14 @@ class Measured:
 
 
 @dataclass(eq=False)
-class Results:
+class ResultsOf(Generic[Config]):
     """All that the measures found, and the checks: what sentences are made of.
 
     sentences  those that measures made by themselves, by the name of the measure
     knowledge  what is known of the model's skill, once that is known
     """
 
-    config: NetworkConfig
+    config: Config
     calendar: Calendar
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -176,18 +181,20 @@ class Results:
         self.surrogate |= measured.surrogate
 
 
+Results: TypeAlias = ResultsOf[NetworkConfig]
+
 Group = Literal["What drives it", "How far back it looks", "How it works inside"]
 """What a finding is about, in the order in which they are told."""
 GROUPS: tuple[Group, ...] = get_args(Group)
 INSIDE = GROUPS[-1]
 
 
-def _always(context: Context) -> bool:
+def _always(context: object) -> bool:
     return True
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class MeasureOf(Generic[Asked, Config]):
     """One measure.
 
     name       under which its sentences are kept
@@ -203,14 +210,41 @@ class Measure:
     name: str
     section: str
     tables: tuple[TableSpec, ...]
-    measure: Callable[[Context, Results], Measured]
-    applies: Callable[[Context], bool] = _always
-    sentences: Callable[[Results], list[str]] | None = None
+    measure: Callable[[Asked, ResultsOf[Config]], Measured]
+    applies: Callable[[Asked], bool] = _always
+    sentences: Callable[[ResultsOf[Config]], list[str]] | None = None
     group: Group = "How it works inside"
     compares: bool = False
 
-    def findings(self, results: Results) -> list[str]:
+    def findings(self, results: ResultsOf[Config]) -> list[str]:
         """Its sentences, the most consequential first."""
         if self.sentences is None:
             return list(results.sentences.get(self.name, ()))
         return self.sentences(results)
+
+
+Measure: TypeAlias = MeasureOf[Context, NetworkConfig]
+
+
+def take(
+    measures: Sequence[MeasureOf[Asked, Config]],
+    context: Asked,
+    results: ResultsOf[Config],
+    progress: Progress = SILENT,
+) -> None:
+    """Add to `results` every measure that applies, each a task of `progress`; those that compare others come last."""
+    for measure in sorted(measures, key=lambda measure: measure.compares):
+        if measure.applies(context):
+            with task(progress, f"measuring {measure.name.replace('_', ' ')}"):
+                results.add(measure.name, measure.measure(context, results))
+
+
+def grouped(
+    measures: Sequence[MeasureOf[Asked, Config]], results: ResultsOf[Config]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(what they are about, what the measures say of it), without what nothing is said of."""
+    said = {
+        group: tuple(each for one in measures if one.group == group for each in one.findings(results))
+        for group in GROUPS
+    }
+    return tuple((group, sentences) for group, sentences in said.items() if sentences)

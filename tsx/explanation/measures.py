@@ -14,7 +14,7 @@ from tsx.explanation.drivers import DRIVERS
 from tsx.explanation.ensemble_agreement import MEMBERS
 from tsx.explanation.errors import ERRORS
 from tsx.explanation.known import KNOWN
-from tsx.explanation.measure import GROUPS, Context, Measure, Results
+from tsx.explanation.measure import Context, Measure, Results, grouped, take
 from tsx.explanation.memory.agreement import AGREEMENT
 from tsx.explanation.memory.context_ablation import CONTEXT_ABLATION
 from tsx.explanation.memory.contributions import CONTRIBUTIONS
@@ -26,7 +26,7 @@ from tsx.explanation.over_time import OVER_TIME
 from tsx.explanation.shap.interactions import INTERACTIONS
 from tsx.explanation.since import SINCE
 from tsx.explanation.surrogates import SURROGATES
-from tsx.progress import SILENT, Progress, task
+from tsx.progress import SILENT, Progress
 
 MEASURES: tuple[Measure, ...] = (
     SINCE,
@@ -54,28 +54,16 @@ MEASURES: tuple[Measure, ...] = (
 
 
 def measure_all(context: Context, progress: Progress = SILENT) -> Results:
-    """Take every measure that applies, each a task of `progress`; those that compare others come last."""
+    """Take every measure that applies, each a task of `progress`."""
     results = Results(context.config, context.panel.calendar)
-    for measure in sorted(MEASURES, key=lambda measure: measure.compares):
-        if measure.applies(context):
-            with task(progress, f"measuring {measure.name.replace('_', ' ')}"):
-                results.add(measure.name, measure.measure(context, results))
+    take(MEASURES, context, results, progress)
     return results
-
-
-def grouped(results: Results) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """(what they are about, what the measures say of it), without what nothing is said of."""
-    said = {
-        group: tuple(each for one in MEASURES if one.group == group for each in one.findings(results))
-        for group in GROUPS
-    }
-    return tuple((group, sentences) for group, sentences in said.items() if sentences)
 
 
 def findings_of(results: Results) -> tuple[str, ...]:
     """What is to be said: the model's skill, what the measures say, and the checks of these that failed."""
     return (
         *([results.knowledge.sentence] if results.knowledge else []),
-        *(sentence for _, sentences in grouped(results) for sentence in sentences),
+        *(sentence for _, sentences in grouped(MEASURES, results) for sentence in sentences),
         *(check.sentence for check in of_explanation(results.checks) if check.verdict == "fail"),
     )
