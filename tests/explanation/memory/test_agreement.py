@@ -6,7 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tsx.explanation.memory.agreement import agreement_sentence, agreement_table, lag_curve, retention_curve
+from tsx.explanation.memory.agreement import (
+    agreement_sentence,
+    agreement_table,
+    lag_curve,
+    last_span,
+    retention_curve,
+)
+from tsx.panel.calendar import Calendar
 
 
 def span(steps: int) -> str:
@@ -86,3 +93,10 @@ def test_curves_add_up_features_and_leave_the_future_out():
 def test_a_retention_by_segment_is_read_at_every_lag_of_the_last_layer():
     retention = pl.DataFrame({"layer": [1, 1, 2, 2], "lag": [2, 4, 2, 4], "mean": [0.9, 0.9, 0.8, 0.4]})
     np.testing.assert_allclose(retention_curve(retention, 4), [0.9, 0.8, 0.6, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"), [(1, "hour"), (3, "3 hours"), (24, "day"), (40, "1 d 16 h"), (48, "2 days")]
+)
+def test_a_length_of_time_can_stand_after_the_word_last(steps: int, words: str) -> None:
+    assert last_span(Calendar.parse("1h"), steps) == words

@@ -87,8 +87,10 @@ def reach_table(by_lag: dict[str, np.ndarray]) -> pl.DataFrame:
 
 
 def last_span(calendar: Calendar, steps: int) -> str:
-    """`trading day` or `3 trading days`, to stand after "the last"."""
-    return calendar.span(steps).removeprefix("1 ")
+    """`trading day`, `3 trading days` or `1 d 16 h`, to stand after "the last"."""
+    words = calendar.span(steps)
+    alone = words.removeprefix("1 ")
+    return words if any(letter.isdigit() for letter in alone) else alone
 
 
 def _until(curve: np.ndarray, share: float, falls: bool) -> int | None:
