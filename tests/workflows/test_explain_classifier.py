@@ -105,6 +105,17 @@ def test_a_threshold_on_one_lag_is_the_cause_that_ranks_first(known: tuple[Class
     assert ((stretches["newest_lag"] <= 4) & (stretches["oldest_lag"] >= 4)).mean() > 0.7
 
 
+def test_the_memory_report_needs_the_lag_of_the_threshold_and_little_more(known: tuple[ClassExplanation, Path]) -> None:
+    result, _ = known
+    needed = result.tables["memory_needed"]
+    at = {row["context_length"]: row for row in needed.iter_rows(named=True)}
+    assert 4 <= result.facts["memory_needed"]["newest"] <= 6  # so small a network reads some noise of other lags, too
+    assert at[3]["kept"] < 0.2 < 0.7 < at[4]["kept"]
+    assert "steps are enough: from them alone" in dict(result.grouped)["How far back it looks"][0]
+    decay = result.tables["gradient_decay"]
+    assert decay["lag"][decay["mean_norm"].arg_max()] == 4
+
+
 def test_everything_is_written_and_every_report_shows_the_same(
     known: tuple[ClassExplanation, Path], tmp_path: Path
 ) -> None:
@@ -112,6 +123,7 @@ def test_everything_is_written_and_every_report_shows_the_same(
     written = {path.name for path in result.write(tmp_path / "why", ("html", "md"))}
     assert {"explanation.json", "lag_importance.parquet", "lag_profile.parquet", "series.parquet"} <= written
     assert {"by_time.parquet", "stretches.parquet", "checks.json", "report.html", "report.md"} <= written
+    assert {"memory_needed.parquet", "gradient_decay.parquet"} <= written
     assert "surrogate.json" not in written
     rows = pl.read_parquet(tmp_path / "why" / "lag_importance.parquet")
     assert rows.columns == ["case", "class", "feature", "lag", "value", "shap", "shap_se"]
@@ -125,6 +137,8 @@ def test_everything_is_written_and_every_report_shows_the_same(
         "one of 2 classes for 30 series",
         "Which stretch of time decided",
         "Maps of single series",
+        "How far back the model looks",
+        "How gradients decay",
         result.findings[1][:40],
     ):
         assert words in page
@@ -229,22 +243,27 @@ def test_the_shortest_stretch_with_half_of_the_sum_is_found() -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("rule", "feature", "words"),
+    ("rule", "feature", "words", "rows"),
     [
-        (threshold, "y", "high y"),
-        (pattern, "x", "x"),
-        (order, "z", "z"),
-        (number_of_events, "x", "high x"),
-        (not_observed, "y", "missing y"),
+        (threshold, "y", "high y", range(4, 6)),
+        (pattern, "x", "x", range(9, 11)),
+        (order, "z", "z", range(5, 11)),
+        (number_of_events, "x", "high x", range(9, 11)),
+        (not_observed, "y", "missing y", range(1, 3)),
     ],
-    ids=lambda each: getattr(each, "__name__", each),
+    ids=lambda each: getattr(each, "__name__", None),
 )
-def test_the_cause_of_every_rule_ranks_first(tmp_path: Path, rule: Rule, feature: str, words: str) -> None:
+def test_the_cause_of_every_rule_ranks_first_and_the_memory_is_as_long_as_it_needs(
+    tmp_path: Path, rule: Rule, feature: str, words: str, rows: range
+) -> None:
+    """`rows`: how many of the newest rows tell the label, of nine series in ten. Of the two events of an order the
+    second alone tells it, and it stands in the newest five."""
     result = explained(tmp_path, table(rule, count=600), windows=40)
     assert result.knowledge.state == "shown"
     assert result.by_feature()["feature"][0] == feature
     assert result.by_feature()["share"][0] > 0.6
     assert words in result.findings[1]
+    assert result.facts["memory_needed"]["newest"] in rows
 
 
 @pytest.mark.nightly
@@ -270,5 +289,5 @@ def test_one_rare_word_that_decides_ranks_first(tmp_path: Path) -> None:
 def test_a_shuffled_label_has_no_skill_and_no_drivers(tmp_path: Path, seed: int) -> None:
     result = explained(tmp_path, table(shuffled, seed=seed), windows=8, max_evals=400)
     assert result.knowledge.state in ("none", "not shown")
-    assert not any("odds of" in sentence for sentence in result.findings)
+    assert not any("odds of" in sentence or "enough" in sentence for sentence in result.findings)
     assert result.verdict.verdict != "pass"

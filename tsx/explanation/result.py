@@ -154,6 +154,7 @@ class Explained(Shown):
     noticed     what was seen in the table and is not as it was when the model was fitted
     tables      every further table by its name; those that were not asked for or do not apply are absent
     facts       figures that the sentences are made of
+    surrogate   simple models fitted to what the model says: their fidelity and what they are made of
     """
 
     schema: Schema
@@ -172,6 +173,7 @@ class Explained(Shown):
     noticed: tuple[Finding, ...] = ()
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    surrogate: dict[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
     """What it was made from; None where a model was explained that lies in no model directory."""
     importance_path: Path | None = None
@@ -299,7 +301,6 @@ class Explanation(Explained):
     retention        layer, lag, mean, q10, q90, written (share of the final state written at that lag; null for rnn)
     gradient_decay   lag, mean_norm, share
     attention        id, cutoff, step, lag, weight; None without attention
-    surrogate        simple models fitted to the network's forecasts: their fidelity and what they are made of
 
     The other fields are those of `Explained`.
 
@@ -319,7 +320,6 @@ class Explanation(Explained):
     retention: pl.DataFrame
     gradient_decay: pl.DataFrame
     attention: pl.DataFrame | None
-    surrogate: dict[str, Any]
 
     def __repr__(self) -> str:
         series = self.forecasts.select(self.schema.id_names).n_unique()

@@ -5,6 +5,8 @@ Shapes: B series, T steps, C channels, S recurrent steps of p steps, I inputs of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,8 @@ from tsx.spec.classifier import ClassifierConfig
 FARTHEST = 10.0
 """Standard deviations beyond which an input is cut off: a mistyped blood pressure must not decide alone."""
 
+FORWARD, BACKWARD, CONVOLUTIONS = ROUTES = ("forward", "backward", "convolutions")
+"""The ways from the inputs of a step to the classes: through the encoder of either direction, and through the stem."""
 PATTERN_POOLINGS = (mean, largest)
 """What the classes are read from of what the convolutions found: how much of it, and where it is clearest."""
 
@@ -105,10 +109,22 @@ class SequenceClassifier(nn.Module):
             parts.append(self.words(batch.words))
         return torch.cat(parts, -1)
 
-    def states(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Those of `ROUTES` that there are."""
+        there = (True, self.backward_encoder is not None, self.stem is not None)
+        return tuple(name for name, is_there in zip(ROUTES, there, strict=True) if is_there)
+
+    def states(self, inputs: Tensor, lengths: Tensor, backward: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states (B, S, D) at each recurrent step, which of them are valid (B, S), and those that have read all
-        steps (B, D); units of the backward encoder have read the steps after theirs."""
-        segments = inputs.unflatten(1, (-1, self.config.segment)).flatten(2)
+        steps (B, D); units of the backward encoder have read the steps after theirs.
+
+        `backward` (B, T, I): what that encoder reads, by default the same `inputs`.
+        """
+        segments, others = (
+            each.unflatten(1, (-1, self.config.segment)).flatten(2)
+            for each in (inputs, inputs if backward is None else backward)
+        )
         steps = -(-lengths // self.config.segment)
         at = torch.arange(segments.shape[1], device=inputs.device)
         valid = at < steps[:, None]
@@ -117,9 +133,9 @@ class SequenceClassifier(nn.Module):
         if self.backward_encoder is None:
             return states, valid, final
         turned = torch.where(valid, steps[:, None] - 1 - at, at)[..., None]  # padding stays where it is
-        backward = self.backward_encoder(segments.gather(1, turned.expand_as(segments)))
-        backward = backward.gather(1, turned.expand_as(backward))
-        return torch.cat([states, backward], -1), valid, torch.cat([final, backward[:, 0]], -1)
+        back = self.backward_encoder(others.gather(1, turned.expand_as(others)))
+        back = back.gather(1, turned.expand_as(back))
+        return torch.cat([states, back], -1), valid, torch.cat([final, back[:, 0]], -1)
 
     def patterns(self, inputs: Tensor, batch: SequenceBatch) -> Tensor:
         """(B, 2 F): what the convolutions find in the inputs (B, T, I); nothing where there are none."""
@@ -135,8 +151,12 @@ class SequenceClassifier(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Logits (B, K)."""
-        inputs = self.inputs(batch)
-        states = self.pooling(*self.states(inputs, batch.lengths))
-        pooled = [states, self.statics(batch), self.patterns(inputs, batch)]
+        return self.logits(dict.fromkeys(self.routes, self.inputs(batch)), batch)
+
+    def logits(self, inputs: Mapping[str, Tensor], batch: SequenceBatch) -> Tensor:
+        """Logits (B, K) from what each of the `routes` reads of the steps, (B, T, I) each."""
+        forward = inputs[FORWARD]
+        states = self.pooling(*self.states(forward, batch.lengths, inputs.get(BACKWARD)))
+        pooled = [states, self.statics(batch), self.patterns(inputs.get(CONVOLUTIONS, forward), batch)]
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from tsx.evaluation.metrics import central_intervals
-from tsx.explanation.result import Explanation
+from tsx.explanation.result import Explained, Explanation
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Column
 from tsx.wording import NOT_DEFINED, decimals, number, quantile_column
@@ -112,7 +112,7 @@ def explained_words(explanation: Explanation) -> str:
     return f"the {100 * float(what.removeprefix('q')):g} % quantile of {target}"
 
 
-def step_words(explanation: Explanation) -> str:
+def step_words(explanation: Explained) -> str:
     """The unit of a lag, for axes: `steps of 1 hour`."""
     calendar = Calendar.parse(explanation.frequency)
     return "steps" if calendar.unit == "step" and calendar.count == 1 else f"steps of {calendar.words}"

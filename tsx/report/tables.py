@@ -16,7 +16,7 @@ import polars as pl
 from tsx.errors import UsageError
 from tsx.explanation.interaction_graph import interaction_graph
 from tsx.explanation.report_folder import INDEX, MOVING, check_own, earlier_hashes, file_hash
-from tsx.explanation.result import Explained, Explanation
+from tsx.explanation.result import Explained
 from tsx.io.atomic import atomic_write, not_writable
 from tsx.runtime.signals import uninterrupted
 from tsx.spec.verbs import REPORTS
@@ -95,7 +95,7 @@ def _files(
             yield f"{name}.parquet", frame.write_parquet
     yield "lag_importance.parquet", _importance(explanation)
     documents: dict[str, Any] = {"checks.json": {"checks": [vars(check) for check in explanation.checks]}}
-    if isinstance(explanation, Explanation):
+    if explanation.surrogate:
         documents = {"surrogate.json": explanation.surrogate, **documents}
     pairs = explanation.tables.get("interactions")
     if pairs is not None and not pairs.is_empty():

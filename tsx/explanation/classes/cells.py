@@ -48,6 +48,11 @@ class SeriesCells:
         return [*over_time, *((one.name, None) for one in channels.static), *words, (LENGTH, None)]
 
     @property
+    def numbers_over_time(self) -> int:
+        """How many cells are numbers with a lag: the first ones."""
+        return self.steps * len(self.config.channels.time_varying)
+
+    @property
     def features(self) -> list[str]:
         """The features in the order of the channels."""
         return [*(channel.name for channel in self.config.channels.every), LENGTH]
@@ -68,7 +73,9 @@ class SeriesCells:
         count = len(channels.time_varying)
         width = sum(self.config.at_once)
         statics = [len(channels.static_numbers), len(channels.static_categories)]
-        lags, numbers, codes, words, length = cells.split([self.steps * count, *statics, self.steps * width, 1], dim=1)
+        lags, numbers, codes, words, length = cells.split(
+            [self.numbers_over_time, *statics, self.steps * width, 1], dim=1
+        )
         lengths = length[:, 0].long()
         at = torch.arange(-(-self.steps // segment) * segment, device=cells.device)
         index = (self.steps - lengths[:, None] + at).clamp(max=self.steps - 1)[..., None]
@@ -92,7 +99,7 @@ class SeriesCells:
         channels = self.config.channels
         categories = len(channels.static_categories) + self.steps * sum(self.config.at_once)
         values = cells.astype(np.float64)
-        over_time = self.steps * len(channels.time_varying)
+        over_time = self.numbers_over_time
         values[:, :over_time] = in_units(cells[:, :over_time], np.tile(location, self.steps))
         values[:, values.shape[1] - 1 - categories : -1] = np.nan
         of_cell = np.where(players.of_cell >= 0, players.of_cell, len(players))

@@ -16,12 +16,15 @@ from tsx.explanation.classes.checks import ClassRepeats, of_classes
 from tsx.explanation.classes.counterfactuals import counterfactuals
 from tsx.explanation.classes.drivers import driver_sentences
 from tsx.explanation.classes.game import explained_classes, explained_word
+from tsx.explanation.classes.measure import ClassContext
+from tsx.explanation.classes.measures import MEASURES, measure_classes
 from tsx.explanation.classes.pictures import series_tables
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.classes.run import ClassRun, ClassTask, explain_series
 from tsx.explanation.classes.writer import Explained
 from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.knowledge import NO_HOLDOUT
+from tsx.explanation.measure import grouped
 from tsx.explanation.result import EVERYTHING, Check, Detail, Knowledge, Skill, check_group
 from tsx.explanation.shap.scratch import Scratch
 from tsx.model.classifier import Classifier, CombinedClassifier
@@ -86,6 +89,8 @@ def explain_classifier(
         why = of_classes(why_unnamed(profile, checks, knowledge))
         label = str(classifier.schema.label)
         drivers = [why] if why else driver_sentences(explained, run.tally, label, explain)
+    inside = measure_classes(ClassContext(task, table), progress)
+    told = (("What drives it", (*drivers, *answered)), *(() if why else grouped(MEASURES, inside)))
     tables = {
         "series": _series(task, run, p),
         "lag_profile": profile,
@@ -93,6 +98,7 @@ def explain_classifier(
         "randomised_layers": evidence.randomised.table,
         **series_tables(task, run, p),
         **changes,
+        **inside.tables,
     }
     return ClassExplanation(
         schema=classifier.schema,
@@ -110,16 +116,17 @@ def explain_classifier(
         verdict=_reworded(verdicts.overall(checks, len(series), knowledge)),
         findings=(
             knowledge.sentence,
-            *drivers,
-            *answered,
+            *(sentence for _, sentences in told for sentence in sentences),
             *(check.sentence for check in checks if check.verdict == "fail"),
         ),
-        grouped=(("What drives it", (*drivers, *answered)),),
+        grouped=told,
         skill=skill,
         method=run.method | {"evaluations_of_checks": repeats.evaluations},
         decisions=decisions,
         noticed=panel.findings,
         tables=tables,
+        facts=inside.facts,
+        surrogate=inside.surrogate,
         importance_path=scratch.table,
         _folder=scratch,
     )

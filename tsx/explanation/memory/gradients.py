@@ -9,7 +9,7 @@ singular values say whether gradients vanish or explode (Pascanu, Mikolov & Beng
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,19 +51,22 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
     """
     encoded = network.encode(_some(network, batch))
     lags = encoded.lags.detach().requires_grad_()
-    with _differentiable():
+    with differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
         norms = _mean_norms(
             network.additive.weighted(raw)[..., network.config.median], lags, torch.ones(1, device=lags.device)
         )
+    return DECAY_TABLE.frame(decay(norms))
+
+
+def decay(norms: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of `DECAY_TABLE` from mean norms (T), lag 1 first."""
     total = norms.sum()
-    return DECAY_TABLE.frame(
-        {
-            "lag": np.arange(1, network.config.context_length + 1),
-            "mean_norm": norms,
-            "share": norms / total if total > 0 else norms,
-        }
-    )
+    return {
+        "lag": np.arange(1, len(norms) + 1),
+        "mean_norm": norms,
+        "share": norms / total if total > 0 else norms,
+    }
 
 
 def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
@@ -79,32 +82,41 @@ def forecast_gradient(network: Network, batch: Batch) -> np.ndarray:
     counts = observed.flatten(0, 1).sum(0).clamp(min=1)
     mean = values.sum(0) / counts
     spread = (torch.where(observed.flatten(0, 1), values - mean, 0.0).square().sum(0) / counts).sqrt()
-    with _differentiable():
+    with differentiable():
         forecast = network.point(network(replace(batch, past=past)))
         return _mean_norms(forecast, past, spread)
 
 
 def _some(network: Network, batch: Batch) -> Batch:
     """Evenly chosen windows, few enough for their backward passes."""
-    config = network.config
-    count = min(max(MOST_STATES // (config.segments * config.hidden_size), 16), WINDOWS)
+    count = most_windows(network.config.segments * network.config.hidden_size)
     if len(batch) <= count:
         return batch
     return batch.take(evenly_spaced(len(batch), count))
 
 
+def most_windows(states: int) -> int:
+    """Windows whose gradients are taken, from the numbers that are held of each."""
+    return min(max(MOST_STATES // states, 16), WINDOWS)
+
+
 def _mean_norms(outputs: Tensor, inputs: Tensor, spread: Tensor) -> np.ndarray:
     """(T), lag 1 first: the norm over steps and features of d outputs (B, H) / d inputs (B, T, C), mean over B."""
     squares = torch.zeros_like(inputs[..., 0])
-    for step in evenly_spaced(outputs.shape[1], STEPS):
-        (gradient,) = torch.autograd.grad(outputs[:, step].sum(), inputs, retain_graph=True)
+    for (gradient,) in gradients(outputs, (inputs,)):
         squares += (gradient * spread).square().sum(-1)
     norms: np.ndarray = squares.sqrt().mean(0).flip(0).cpu().double().numpy()
     return norms
 
 
+def gradients(outputs: Tensor, inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """d outputs (B, H) / d each of the inputs (B, ...), of at most 16 evenly spaced outputs one after the other."""
+    for step in evenly_spaced(outputs.shape[1], STEPS):
+        yield torch.autograd.grad(outputs[:, step].sum(), inputs, retain_graph=True)
+
+
 @contextmanager
-def _differentiable() -> Iterator[None]:
+def differentiable() -> Iterator[None]:
     """Gradients on; without cuDNN, which has no backward pass for a recurrence in evaluation mode."""
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         yield

@@ -8,7 +8,6 @@ import altair as alt
 import polars as pl
 
 from tsx.explanation.classes.result import ClassExplanation
-from tsx.panel.calendar import Calendar
 from tsx.report.charts.axes import (
     OTHER,
     PALETTE,
@@ -25,8 +24,9 @@ from tsx.report.charts.elements import HEIGHT, MOST_COLUMNS, finished
 from tsx.report.charts.proof import curve_panels
 from tsx.report.charts.results import reliability
 from tsx.report.charts.single import Fall, waterfall
+from tsx.report.classes.inside_charts import INSIDE
 from tsx.report.classes.sections import is_image, shown_series, unit
-from tsx.report.labels import feature_words, player_words
+from tsx.report.labels import feature_words, player_words, step_words
 from tsx.report.summaries import table_of
 from tsx.sanitize import clean
 from tsx.wording import fixed
@@ -73,7 +73,7 @@ def lags(explanation: ClassExplanation) -> list[alt.LayerChart]:
     tips = [alt.Tooltip("feature", type="nominal"), alt.Tooltip("value", type="quantitative", title="mean |SHAP|")]
     bars = alt.Chart(inline(records)).mark_rect()
     bars = bars.encode(
-        x=lag_axis("from", f"lag ({_steps(explanation)})", reach),
+        x=lag_axis("from", f"lag ({step_words(explanation)})", reach),
         x2="to",
         y=quantity("bottom", "mean |SHAP|"),
         y2="top",
@@ -210,7 +210,7 @@ def _stretch(explanation: ClassExplanation, history: pl.DataFrame, times: pl.Dat
         pl.when(high > low).then((pl.col("value") - low) / (high - low)).otherwise(0.5).alias("at")
     )
     reach = pl.Series([1, int(times["oldest_lag"].max())])  # type: ignore[arg-type]
-    x = lag_axis("lag", f"lag ({_steps(explanation)})", reach)
+    x = lag_axis("lag", f"lag ({step_words(explanation)})", reach)
     records: list[Record] = [
         {"lag": row["lag"], "y": short(row["at"]), "feature": clean(row["feature"]), "value": short(row["value"])}
         for row in scaled.drop_nulls("value").iter_rows(named=True)
@@ -284,7 +284,7 @@ def _heat(
     axis = alt.Axis(labelLimit=140, labelSeparation=0, grid=False)
     cells = alt.Chart(inline(records)).mark_rect()
     cells = cells.encode(
-        x=lag_axis("from", f"lag ({_steps(explanation)})", reach),
+        x=lag_axis("from", f"lag ({step_words(explanation)})", reach),
         x2="to",
         y=alt.Y("feature", type="nominal", sort=shown, title=None, axis=axis),
         color=alt.Color("value", type="quantitative", scale=shades, legend=None),
@@ -328,11 +328,6 @@ def _around_zero(values: pl.Series) -> alt.Scale:
     return alt.Scale(range=list(AGAINST_AND_FOR), domain=[-top, -top / 2, 0, top / 2, top], clamp=True)
 
 
-def _steps(explanation: ClassExplanation) -> str:
-    calendar = Calendar.parse(explanation.frequency)
-    return "steps" if calendar.unit == "step" and calendar.count == 1 else f"steps of {calendar.words}"
-
-
 def _curves(explanation: ClassExplanation) -> list[alt.LayerChart]:
     frame = table_of(explanation, "curves")
     return [] if frame is None else curve_panels(frame, "prediction")
@@ -347,6 +342,7 @@ CHARTS: dict[str, Draw] = {
     "words": words,
     "maps": maps,
     "curves": _curves,
+    **INSIDE,
 }
 """Every chart by the key that the sections know it by."""
 

@@ -11,6 +11,7 @@ from tsx.explanation.classes.game import LOG_ODDS
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.panel.calendar import Calendar
 from tsx.report.answers import act_on_it
+from tsx.report.classes import inside
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Tile
 from tsx.report.labels import feature_words, lag_words, numbers, value_words, words
 from tsx.report.sections import checks, comparison
@@ -59,7 +60,11 @@ DEFINITIONS = (
 
 def sections(explanation: ClassExplanation) -> tuple[Section, ...]:
     """Every section that has something to show."""
-    every = (_accuracy, _findings, _drivers, _series, _counterfactuals, _comparison, _checks, _method)
+    every = (
+        *(_accuracy, _findings, _drivers, _series, _counterfactuals, _comparison, _checks),
+        *(inside.reach, inside.gradient),
+        _method,
+    )
     return tuple(section for make in every if not (section := make(explanation)).is_empty)
 
 

@@ -1,0 +1,168 @@
+"""How many of the newest rows a decision needs: classifiers made by hand, of which it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tsx.explanation.classes.cells import SeriesCells
+from tsx.explanation.classes.context_ablation import Tried, needed_sentence, rows_needed, shortest_enough, without_older
+from tsx.explanation.classes.measure import Population
+from tsx.model.categories import NO_WORD
+from tsx.model.sequences import SequenceBatch
+from tsx.panel.calendar import Calendar
+from tsx.spec.channels import Channels
+from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.schema import Schema
+from tsx.spec.settings import Choosing
+
+SCHEMA = Schema("t", "", "id", past=("a", "b"), past_words=("event",), label="outcome")
+CHANNELS = Channels.of(SCHEMA, {"event": ("fall", "fever")})
+Rule = Callable[[SequenceBatch], Tensor]
+
+
+def population(rule: Rule, steps: int, lengths: np.ndarray, seed: int = 0) -> Population:
+    """Series of noise, and a classifier whose log-odds (B) are what the rule says."""
+    random = np.random.default_rng(seed)
+    values = torch.from_numpy(random.normal(size=(len(lengths), steps, 2)).astype(np.float32))
+    words = torch.from_numpy(random.integers(NO_WORD, 3, size=(len(lengths), steps, 1)))
+    nothing = values.new_zeros(len(lengths), 0)
+    batch = SequenceBatch(values, torch.from_numpy(lengths), nothing, nothing.long(), words)
+    config = ClassifierConfig(steps, ("no", "yes"), channels=CHANNELS, at_once=(1,))
+
+    def network(series: SequenceBatch) -> Tensor:
+        odds = rule(series)
+        return torch.stack([-odds, odds], 1).div(2).log_softmax(-1)
+
+    cells = SeriesCells(config, steps)
+    made: Any = SimpleNamespace(network=network, choosing=Choosing(), scores=np.zeros(0))
+    return Population(cast(Any, made), cells, cells.row(batch))
+
+
+def newest(series: SequenceBatch, lag: int) -> Tensor:
+    """(B) what the first column holds at this lag; 0 where it is missing."""
+    at = series.lengths - lag
+    held = series.values[torch.arange(len(series)), at.clamp(min=0), 0].nan_to_num()
+    return torch.where(at >= 0, held, 0.0)
+
+
+def threshold_at(lag: int) -> Rule:
+    return lambda series: 6 * newest(series, lag).sign()
+
+
+def needed(some: Population) -> int:
+    return shortest_enough(rows_needed(some))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 5, 9, 10])
+def test_a_threshold_on_one_lag_needs_exactly_that_lag_of_short_series(lag: int) -> None:
+    assert needed(population(threshold_at(lag), 10, np.full(64, 10))) == lag
+
+
+@pytest.mark.parametrize("lag", [7, 23, 44])
+def test_of_long_series_it_is_at_least_that_lag_and_not_much_more(lag: int) -> None:
+    assert lag <= needed(population(threshold_at(lag), 60, np.full(64, 60))) <= 1.25 * lag
+
+
+def test_a_mean_of_the_newest_rows_needs_most_of_them_and_none_that_are_older() -> None:
+    def rule(series: SequenceBatch) -> Tensor:
+        return torch.stack([newest(series, lag) for lag in range(1, 7)]).sum(0)
+
+    assert 4 <= needed(population(rule, 12, np.full(100, 12))) <= 6
+
+
+def test_a_pattern_anywhere_needs_nine_in_ten_of_the_rows_or_more() -> None:
+    def rule(series: SequenceBatch) -> Tensor:
+        return torch.where((series.values[:, :, 1] > 2).any(1), 6.0, -6.0)
+
+    assert needed(population(rule, 20, np.full(128, 20))) >= 18
+
+
+def test_a_rare_event_far_back_is_needed_although_most_series_do_not_have_it() -> None:
+    """Few probabilities move when it is taken away, and those are what the model knows."""
+
+    def rule(series: SequenceBatch) -> Tensor:
+        far = torch.stack([newest(series, lag) for lag in (8, 9)]).amin(0)
+        return torch.where(far > 0.9, 4.0, -4.0)
+
+    some = population(rule, 12, np.full(128, 12))
+    tried = {each.length: each for each in rows_needed(some)}
+    assert tried[1].moved < 0.01
+    assert tried[1].same > 0.9
+    assert needed(some) == 9
+
+
+def test_words_are_taken_away_as_numbers_are() -> None:
+    def rule(series: SequenceBatch) -> Tensor:
+        at = (series.lengths - 3).clamp(min=0)
+        word = series.words[torch.arange(len(series)), at, 0]
+        return torch.where((word == 2) & (series.lengths >= 3), 5.0, -5.0)
+
+    assert needed(population(rule, 8, np.full(96, 8))) == 3
+
+
+def test_what_is_constant_in_a_series_and_its_length_need_one_row() -> None:
+    lengths = np.random.default_rng(3).integers(2, 15, size=64)
+    assert needed(population(lambda series: (series.lengths - 8).float(), 14, lengths)) == 1
+
+
+def test_a_model_that_says_the_same_of_every_series_needs_nothing() -> None:
+    assert rows_needed(population(lambda series: torch.zeros(len(series)), 8, np.full(32, 8))) == []
+
+
+def test_what_stands_for_older_rows_holds_nothing_of_them() -> None:
+    some = population(threshold_at(1), 6, np.array([6, 6, 4, 2, 6]))
+    ways = dict(without_older(some, 3))
+    assert set(ways) == {"missing", "cut off", "of others"}
+    spoilt = some.rows.clone()
+    older = torch.tensor([lag is not None and lag > 3 for _, lag in some.cells.keys])
+    spoilt[0, older] = 77.0  # of one series: the others are not to notice, nor is this one
+    again = dict(without_older(Population(some.classifier, some.cells, spoilt), 3))
+    for name, rows in ways.items():
+        for before, after in zip(rows, again[name], strict=True):
+            read, then = (some.cells.batch(each[:1]) for each in (before, after))
+            assert torch.equal(read.values.nan_to_num(), then.values.nan_to_num())
+            assert torch.equal(read.words, then.words)
+            assert torch.equal(read.lengths, then.lengths)
+            newest_rows = some.cells.batch(before[:1])
+            at = slice(int(newest_rows.lengths[0]) - 3, int(newest_rows.lengths[0]))
+            assert torch.equal(newest_rows.values[:, at], some.cells.batch(some.rows[:1]).values[:, 3:6])
+
+
+def tried(length: int, same: float, kept: float) -> Tried:
+    return Tried(length, same, kept, 0.0, "missing")
+
+
+def test_a_length_that_is_enough_by_chance_below_one_that_is_not_does_not_count() -> None:
+    every = [tried(1, 0.95, 0.95), tried(2, 0.8, 0.95), tried(3, 0.95, 0.89), tried(4, 0.91, 0.9), tried(5, 1, 1)]
+    assert shortest_enough(every) == 4
+
+
+@pytest.mark.parametrize(
+    ("every", "words"),
+    [
+        (
+            [tried(11, 0.6, -0.2), tried(12, 0.98, 0.93), tried(48, 1, 1)],
+            "The last 12 hours are enough: from them alone 98 % of 80 series get the same outcome, and 93 % of how "
+            "their probabilities differ is kept; with the last 11 hours it is 60 % and 0 %.",
+        ),
+        (
+            [tried(1, 0.98, 0.93), tried(48, 1, 1)],
+            "The last hour is enough: from it alone 98 % of 80 series get the same outcome, and 93 % of how their "
+            "probabilities differ is kept.",
+        ),
+        (
+            [tried(1, 0.5, 0.1), tried(40, 0.8, 0.7), tried(48, 1, 1)],
+            "The whole series is needed, up to 2 days: with the last 1 d 16 h alone 80 % of 80 series get the same "
+            "outcome, and 70 % of how their probabilities differ is kept.",
+        ),
+    ],
+)
+def test_a_sentence_says_how_much_is_enough_and_what_less_would_keep(every: list[Tried], words: str) -> None:
+    assert needed_sentence(every, "outcome", Calendar.parse("1h"), 80) == words

@@ -1,0 +1,22 @@
+"""Every measure of a classifier beside its SHAP values.
+
+A new measure is one file that defines a `ClassMeasure`, and its name in `MEASURES`.
+"""
+
+from __future__ import annotations
+
+from tsx.explanation.classes.context_ablation import CONTEXT_ABLATION
+from tsx.explanation.classes.gradients import GRADIENT
+from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults
+from tsx.explanation.measure import ResultsOf, take
+from tsx.progress import SILENT, Progress
+
+MEASURES: tuple[ClassMeasure, ...] = (CONTEXT_ABLATION, GRADIENT)
+"""In the order of their findings within a group, the most consequential first."""
+
+
+def measure_classes(context: ClassContext, progress: Progress = SILENT) -> ClassResults:
+    """Take every measure that applies, each a task of `progress`."""
+    results: ClassResults = ResultsOf(context.classifier.config, context.table.calendar)
+    take(MEASURES, context, results, progress)
+    return results

@@ -1,0 +1,126 @@
+"""How far back a classifier looks and how it works inside: rows needed, gradients, simpler models."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.model.sequence_classifier import ROUTES
+from tsx.panel.calendar import Calendar
+from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Sparkline
+from tsx.report.labels import chosen_lags, numbers, span
+from tsx.report.labels import reach as lag_range
+from tsx.report.summaries import table_of
+from tsx.wording import and_list, fixed, number, percent
+
+GONE = 0.05
+"""A gradient at the oldest lag below this share of the largest has almost vanished."""
+ROUTE_WORDS = {
+    "forward": "the encoder that reads forward",
+    "backward": "the encoder that reads backward",
+    "convolutions": "the convolutions",
+}
+
+
+def reach(explanation: ClassExplanation) -> Section:
+    """How many of the newest rows the decision needs."""
+    frame = table_of(explanation, "memory_needed")
+    if frame is None:
+        return Section("reach", "")
+    calendar = Calendar.parse(explanation.frequency)
+    rows = tuple(
+        (
+            number(row["context_length"]),
+            calendar.span(row["context_length"]),
+            ShareCell(row["same_label"]),
+            percent(max(row["kept"], 0.0)),
+            fixed(row["moved"], 2),
+            row["older"],
+        )
+        for row in frame.iter_rows(named=True)
+    )
+    columns = (
+        *numbers("rows"),
+        Column("that is"),
+        Column(f"same {explanation.label}"),
+        *numbers("kept", "p moves by"),
+        Column("older rows", "prose", detail=True),
+    )
+    note = (
+        f"over {number(frame['series'][0])} series, shorter ones read whole; kept: of how probabilities differ between "
+        "series; p moves by: at most, in 90 % of the series; older rows: what stood in their place"
+    )
+    figure = Figure(
+        "needed",
+        "Rows needed",
+        "What is left where the model reads only the newest rows of each series: the share of series that get the same "
+        f"{explanation.label}, and how much of the differences between their probabilities is kept. Dashed: 90 %, from "
+        "which on the rows are enough. The whole model is asked, its regression and trees too.",
+    )
+    return Section(
+        "reach",
+        "How far back the model looks",
+        figures=(figure,),
+        tables=(ReportTable("With the newest rows alone", columns, rows, note),),
+    )
+
+
+def gradient(explanation: ClassExplanation) -> Section:
+    """How the gradient of the networks' log-odds fades with the lag, and through what it passes."""
+    frame = table_of(explanation, "gradient_decay")
+    if frame is None or frame.height < 2:
+        return Section("gradient", "")
+    routes, calendar = routes_of(frame), Calendar.parse(explanation.frequency)
+    lags = chosen_lags(frame["lag"].to_list(), 1)
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            number(row["lag"]),
+            span(row["lag"], calendar),
+            ShareCell(row["share"]),
+            number(row["mean_norm"], 3),
+            *(number(row[name], 3) for name in routes),
+        )
+        for row in frame.filter(pl.col("lag").is_in(lags)).iter_rows(named=True)
+    )
+    columns = (*numbers("lag"), Column("that is"), Column("share"), *numbers("mean norm", *routes))
+    caption = (
+        "Mean norm of the gradient of the networks' log-odds with respect to the values of each lag, in standard "
+        "deviations, on a logarithmic axis: where it is tiny, training can hardly have learnt anything. Both encoders' "
+        "states are pooled over all steps, so that an old step need not be far from the classes; the one that reads "
+        "backward meets the oldest step last."
+    )
+    top = float(frame["mean_norm"].max())  # type: ignore[arg-type]
+    sizes = tuple(frame["mean_norm"] / top) if top > 0 else ()
+    return Section(
+        "gradient",
+        "How gradients decay",
+        gradient_sentences(frame, calendar),
+        figures=(Figure("gradient", "", caption),),
+        tables=(ReportTable("Gradient by lag", columns, rows, brief=0),),
+        sparklines=(Sparkline("gradient", sizes, lag_range(frame["lag"])),) if sizes else (),
+    )
+
+
+def routes_of(frame: pl.DataFrame) -> list[str]:
+    """The ways through the networks that have a column of their own; none where there is only one."""
+    there = [name for name in ROUTES if name in frame.columns]
+    return there if len(there) > 1 else []
+
+
+def gradient_sentences(frame: pl.DataFrame, calendar: Calendar) -> tuple[str, ...]:
+    """How much of the largest gradient is left at the oldest lag, and through what it passes."""
+    frame = frame.sort("lag")
+    largest, oldest = float(frame["mean_norm"].max()), int(frame["lag"][-1])  # type: ignore[arg-type]
+    if not largest > 0:
+        return ("The log-odds of the networks do not depend on any value.",)
+    left = float(frame["mean_norm"][-1]) / largest
+    what = "it has almost vanished there" if left < GONE else "it has not vanished"
+    sentences = [f"The gradient {calendar.span(oldest)} back is {percent(left)} of the largest: {what}."]
+    sums = {name: float(frame[name].sum()) for name in routes_of(frame)}
+    total = sum(sums.values())
+    if total > 0:
+        ordered = sorted(sums.items(), key=lambda each: -each[1])
+        first, *rest = [f"{percent(size / total)} {{}}through {ROUTE_WORDS[name]}" for name, size in ordered]
+        parts = [first.format("of it passes "), *(each.format("") for each in rest)]
+        sentences.append(f"{and_list(parts)}.")
+    return tuple(sentences)
