@@ -9,7 +9,6 @@ logarithm where the network works behind one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,20 @@ from tsx.explanation.measure import Context, Measure, Measured, Results, TableSp
 from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.regression_tree import RegressionTree
 from tsx.explanation.shap.units import slope, to_link
+from tsx.explanation.simple_models import (
+    FEWEST_FITTED,
+    FEWEST_JUDGED,
+    Model,
+    candidates,
+    forward_selection,
+    least_squares,
+    r2,
+    shallow_tree,
+    sparse_linear,
+    standard,
+    tree_lines,
+    varies,
+)
 from tsx.explanation.splines import CubicSplines, ridge_leaving_one_out
 from tsx.model.batch import Batch
 from tsx.model.network import Network
@@ -29,18 +42,8 @@ from tsx.wording import percent
 
 STEPS = 8
 """Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""
-CANDIDATES = 200
-"""Lags at most that are looked at closely: those that go most with the forecasts, by themselves or squared."""
-MOST_TERMS = 24
-"""Lags at most in the linear surrogate: more could not be read."""
-WITHIN = 0.01
-"""As few lags as come within this much R2 of the best number of lags."""
 SMOOTH, CURVED = 8, 4
 """Lags of the additive model: the linear model's first, and those whose square explains most of what is left."""
-DEPTH, LEAF = 3, 0.03
-"""The tree's depth, and its smallest leaf as a share of the windows."""
-FEWEST_FITTED, FEWEST_JUDGED = 24, 8
-"""Windows below which a fidelity would say nothing."""
 FAITHFUL = 0.97
 """Fidelity from which a surrogate may stand in for the network."""
 TABLE = TableSpec(
@@ -75,22 +78,6 @@ class _Score:
     terms: int | None = None
 
 
-Model = Callable[[np.ndarray], np.ndarray]
-"""Inputs (n, K) to forecasts (n, S)."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Linear:
-    """forecast = intercept (S) + inputs[:, columns] (k) @ weights (k, S)."""
-
-    columns: np.ndarray
-    weights: np.ndarray
-    intercept: np.ndarray
-
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        return np.asarray(self.intercept + inputs[:, self.columns] @ self.weights)
-
-
 def surrogates(network: Network, older: Batch, newer: Batch) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Fit on the windows of `older`, judge on `newer`, later in time.
 
@@ -114,10 +101,10 @@ def surrogates(network: Network, older: Batch, newer: Batch) -> tuple[pl.DataFra
     }
     if details["reason"] is not None:
         return _scores_table([_Score(name) for name in ("linear", "tree", "additive")]), details
-    candidates = _candidates(fit)
-    linear = _sparse_linear(fit, candidates)
-    tree, splits = _tree(fit, candidates)
-    additive, smooth = _additive(fit, candidates)
+    among = candidates(fit.inputs, fit.forecasts)
+    linear = sparse_linear(fit.inputs, fit.forecasts, among)
+    tree, splits = _tree(fit, among)
+    additive, smooth = _additive(fit, among)
     own = _absolute_errors(judge.forecasts, judge.truth)
     scores = []
     for name, model, terms in (
@@ -127,13 +114,12 @@ def surrogates(network: Network, older: Batch, newer: Batch) -> tuple[pl.DataFra
     ):
         guess = model(judge.inputs)
         scores.append(
-            _Score(name, _r2(guess, judge.forecasts), *_maes(_absolute_errors(guess, judge.truth), own), terms)
+            _Score(name, r2(guess, judge.forecasts), *_maes(_absolute_errors(guess, judge.truth), own), terms)
         )
-    size = np.abs(linear.weights).mean(1)
-    strongest = np.argsort(-size, kind="stable")
+    size, strongest = np.abs(linear.weights).mean(1), linear.strongest
     details |= {
         "r2": scores[0].fidelity,
-        "r2_all_lags": _r2(_all_lags(fit)(judge.inputs), judge.forecasts),
+        "r2_all_lags": r2(_all_lags(fit)(judge.inputs), judge.forecasts),
         "largest_weights": [
             _named(fit, linear.columns[k]) | {"mean_abs_weight": float(size[k])} for k in strongest[:10]
         ],
@@ -219,82 +205,11 @@ def _reason(fit: _Table, judge: _Table) -> str | None:
             f"there are {len(fit.inputs)} windows to fit a surrogate on and {len(judge.inputs)} to judge it; "
             f"it takes {FEWEST_FITTED} and {FEWEST_JUDGED}"
         )
-    if not _varies(fit.forecasts) or not _varies(judge.forecasts):
+    if not varies(fit.forecasts) or not varies(judge.forecasts):
         return "in window scales the network's forecasts do not vary, so there is nothing to explain"
-    if not _varies(fit.inputs):
+    if not varies(fit.inputs):
         return "the windows do not vary"
     return None
-
-
-def _varies(x: np.ndarray) -> bool:
-    return float(np.square(x - x.mean(0)).sum()) > 1e-12 * max(float(np.square(x).sum()), 1.0)
-
-
-def _candidates(fit: _Table) -> np.ndarray:
-    """Columns of the `CANDIDATES` lags that go most with the forecasts, straight or squared."""
-    y = fit.forecasts - fit.forecasts.mean(0)
-    x = _standard(fit.inputs)
-    best = np.zeros(x.shape[1])
-    for shape in (x, _standard(np.square(x))):
-        best = np.maximum(best, np.square(shape.T @ y).sum(1))
-    varied = np.flatnonzero(x.any(0))
-    return varied[np.argsort(-best[varied], kind="stable")][:CANDIDATES]
-
-
-def _standard(x: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and length 1; constant ones of 0."""
-    centered = x - x.mean(0)
-    length = np.linalg.norm(centered, axis=0)
-    constant = length <= 1e-9 * max(float(length.max(initial=0.0)), 1e-300)
-    return np.asarray(np.where(constant, 0.0, centered / np.where(constant, 1.0, length)))
-
-
-def _sparse_linear(fit: _Table, candidates: np.ndarray) -> _Linear:
-    """Lags one by one, each the one that explains most of what is left at all steps together.
-
-    Orthogonal least squares (Chen, Billings & Luo 1989). Their number: the fewest that come within `WITHIN` of the best
-    R2 on every fourth window, which the choice did not see; then fitted to all.
-    """
-    fitted = np.arange(len(fit.inputs)) % 4 != 3
-    order = _forward(fit.inputs[fitted][:, candidates], fit.forecasts[fitted])
-    fidelities = np.array(
-        [
-            _r2(
-                _least_squares(fit.inputs[fitted], fit.forecasts[fitted], candidates[order[:k]])(fit.inputs[~fitted]),
-                fit.forecasts[~fitted],
-            )
-            or 0.0
-            for k in range(1, len(order) + 1)
-        ]
-    )
-    count = int(np.argmax(fidelities >= fidelities.max() - WITHIN)) + 1
-    return _least_squares(fit.inputs, fit.forecasts, candidates[order[:count]])
-
-
-def _forward(x: np.ndarray, y: np.ndarray) -> list[int]:
-    x, left = x - x.mean(0), y - y.mean(0)
-    start = np.square(x).sum(0)
-    order: list[int] = []
-    for _ in range(min(MOST_TERMS, x.shape[1], len(x) // 4)):
-        length = np.square(x).sum(0)
-        usable = length > 1e-9 * start
-        usable[order] = False
-        if not usable.any():
-            break
-        score = np.where(usable, np.square(x.T @ left).sum(1) / np.where(usable, length, 1.0), -1.0)
-        best = int(np.argmax(score))
-        axis = x[:, best] / length[best] ** 0.5
-        left = left - np.outer(axis, axis @ left)
-        x = x - np.outer(axis, axis @ x)
-        order.append(best)
-    return order
-
-
-def _least_squares(inputs: np.ndarray, forecasts: np.ndarray, columns: np.ndarray) -> _Linear:
-    x, mean = inputs[:, columns], forecasts.mean(0)
-    middle = x.mean(0)
-    weights = np.linalg.lstsq(x - middle, forecasts - mean, rcond=None)[0]
-    return _Linear(columns, weights, mean - middle @ weights)
 
 
 def _all_lags(fit: _Table) -> Model:
@@ -307,36 +222,28 @@ def _all_lags(fit: _Table) -> Model:
     return lambda inputs: np.asarray(mean + (inputs - middle) @ weights)
 
 
-def _tree(fit: _Table, candidates: np.ndarray) -> tuple[Model, dict[str, Any]]:
-    smallest = max(5, round(LEAF * len(fit.inputs)))
-    tree = RegressionTree.fit(fit.inputs[:, candidates], fit.forecasts, depth=DEPTH, smallest_leaf=smallest)
-    names = [fit.names[column] for column in candidates]
-    details = {"splits": len(list(tree.splits())), "depth": tree.depth, "text": _lines(tree, names)}
-    return lambda inputs: tree.predict(inputs[:, candidates]), details
+def _tree(fit: _Table, among: np.ndarray) -> tuple[Model, dict[str, Any]]:
+    def leaf(node: RegressionTree) -> str:
+        last = f", {node.mean[-1]:.2f} at the last" if len(node.mean) > 1 else ""
+        return f"forecast {node.mean[0]:.2f} at step 1{last} ({node.count} windows)"
+
+    def condition(column: int, sign: str, threshold: float) -> str:
+        name, lag = fit.names[among[column]]
+        return f"{name} at lag {lag} {sign} {threshold:.2f}"
+
+    model, tree = shallow_tree(fit.inputs, fit.forecasts, among)
+    text = tree_lines(tree, condition, leaf)
+    return model, {"splits": len(list(tree.splits())), "depth": tree.depth, "text": text}
 
 
-def _lines(tree: RegressionTree, names: Sequence[tuple[str, int]], depth: int = 0) -> list[str]:
-    """The tree as text, a line for each condition and each leaf, indented by its depth."""
-    margin = "  " * depth
-    if tree.split is None:
-        last = f", {tree.mean[-1]:.2f} at the last" if len(tree.mean) > 1 else ""
-        return [f"{margin}forecast {tree.mean[0]:.2f} at step 1{last} ({tree.count} windows)"]
-    split = tree.split
-    name, lag = names[split.column]
-    lines = []
-    for side, sign in ((split.below, "<="), (split.above, ">")):
-        lines += [f"{margin}{name} at lag {lag} {sign} {split.threshold:.2f}", *_lines(side, names, depth + 1)]
-    return lines
-
-
-def _additive(fit: _Table, candidates: np.ndarray) -> tuple[Model, list[dict[str, Any]]]:
+def _additive(fit: _Table, among: np.ndarray) -> tuple[Model, list[dict[str, Any]]]:
     """A cubic spline for each of a dozen lags at most, and ridge regression, its penalty by leaving one out."""
-    first = _forward(fit.inputs[:, candidates], fit.forecasts)[:SMOOTH]
-    straight = _least_squares(fit.inputs, fit.forecasts, candidates[first])
+    first = forward_selection(fit.inputs[:, among], fit.forecasts)[:SMOOTH]
+    straight = least_squares(fit.inputs, fit.forecasts, among[first])
     left = fit.forecasts - straight(fit.inputs)
-    curved = np.square(_standard(np.square(_standard(fit.inputs[:, candidates]))).T @ left).sum(1)
+    curved = np.square(standard(np.square(standard(fit.inputs[:, among]))).T @ left).sum(1)
     more = [k for k in np.argsort(-curved, kind="stable") if k not in first][:CURVED]
-    columns = candidates[[*first, *more]]
+    columns = among[[*first, *more]]
     x = fit.inputs[:, columns]
     low, high = np.quantile(x, (0.02, 0.98), axis=0)
     narrow = high - low <= 1e-6 * (x.max(0) - x.min(0))
@@ -357,11 +264,6 @@ def _additive(fit: _Table, candidates: np.ndarray) -> tuple[Model, list[dict[str
 def _named(table: _Table, column: int) -> dict[str, Any]:
     name, lag = table.names[int(column)]
     return {"feature": name, "lag": lag}
-
-
-def _r2(guess: np.ndarray, truth: np.ndarray) -> float | None:
-    spread = float(np.square(truth - truth.mean(0)).sum())
-    return None if spread < 1e-12 else 1 - float(np.square(truth - guess).sum()) / spread
 
 
 def _absolute_errors(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
