@@ -5,6 +5,8 @@ Shapes: B series, T steps, C channels, F features, K classes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -92,16 +94,34 @@ def feature_count(config: ClassifierConfig) -> int:
     return len(summary_channels(config))
 
 
+class Summary(NamedTuple):
+    """What one of the `summaries` is.
+
+    kind     one of `SUMMARIES`; "value" of a static number, "category", "words" (how many), "word" (how often)
+    word     the category, or the word that is counted; None for the unknown
+    """
+
+    kind: str
+    channel: str
+    word: str | None = None
+
+
+def summary_parts(config: ClassifierConfig) -> list[Summary]:
+    """(F) what each of the `summaries` is of."""
+    channels = config.channels
+    parts = [Summary(kind, channel.name) for kind in SUMMARIES for channel in channels.time_varying]
+    parts += [Summary("value", channel.name) for channel in channels.static_numbers]
+    for channel in channels.static_categories:
+        parts += [Summary("category", channel.name, word) for word in (None, *channel.vocabulary)]
+    for channel in channels.words:
+        known = channel.vocabulary if is_counted(channel) else ()
+        parts += [Summary("words", channel.name), *(Summary("word", channel.name, word) for word in (None, *known))]
+    return parts
+
+
 def summary_channels(config: ClassifierConfig) -> list[str]:
     """(F) the channel that each of the `summaries` is of."""
-    channels = config.channels
-    names = [channel.name for _ in SUMMARIES for channel in channels.time_varying]
-    names += [channel.name for channel in channels.static_numbers]
-    for channel in channels.static_categories:
-        names += [channel.name] * (len(channel.vocabulary) + 1)
-    for channel in channels.words:
-        names += [channel.name] * (2 + len(channel.vocabulary) * is_counted(channel))
-    return names
+    return [part.channel for part in summary_parts(config)]
 
 
 def term_count(config: ClassifierConfig) -> int:

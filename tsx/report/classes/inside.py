@@ -7,11 +7,11 @@ import polars as pl
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.model.sequence_classifier import ROUTES
 from tsx.panel.calendar import Calendar
-from tsx.report.document import Cell, Column, Figure, ReportTable, Section, ShareCell, Sparkline
-from tsx.report.labels import chosen_lags, numbers, span
+from tsx.report.document import Cell, Column, Figure, Listing, ReportTable, Section, ShareCell, Sparkline
+from tsx.report.labels import capital, chosen_lags, numbers, span, words
 from tsx.report.labels import reach as lag_range
 from tsx.report.summaries import table_of
-from tsx.wording import and_list, fixed, number, percent
+from tsx.wording import and_list, count, fixed, number, percent
 
 GONE = 0.05
 """A gradient at the oldest lag below this share of the largest has almost vanished."""
@@ -20,6 +20,9 @@ ROUTE_WORDS = {
     "backward": "the encoder that reads backward",
     "convolutions": "the convolutions",
 }
+SURROGATE_WORDS = {"linear": "sparse linear model", "tree": "shallow tree"}
+MOST_CLASSES = 6
+"""Classes whose weights stand side by side."""
 
 
 def reach(explanation: ClassExplanation) -> Section:
@@ -124,3 +127,57 @@ def gradient_sentences(frame: pl.DataFrame, calendar: Calendar) -> tuple[str, ..
         parts = [first.format("of it passes "), *(each.format("") for each in rest)]
         sentences.append(f"{and_list(parts)}.")
     return tuple(sentences)
+
+
+def surrogate(explanation: ClassExplanation) -> Section:
+    """Simpler models of the whole model, how well each copies it, and what it is made of."""
+    frame, details = table_of(explanation, "surrogates"), explanation.surrogate
+    if frame is None:
+        return Section("surrogate", "")
+    rows = tuple(
+        (
+            capital(words(row["name"], SURROGATE_WORDS)),
+            ShareCell(max(row["fidelity"], 0.0)),
+            percent(row["same_label"]),
+            number(row["terms"]),
+        )
+        for row in frame.sort("fidelity", descending=True).iter_rows(named=True)
+    )
+    columns = (Column("model", "prose"), Column("fidelity"), *numbers(f"same {explanation.label}", "terms"))
+    judged, commonest = number(details["series_judged"]), percent(details["commonest_label"])
+    note = (
+        f"on {judged} series that they were not fitted on; fidelity: how much of the differences between log-odds they "
+        f"explain; the commonest {explanation.label} is given to {commonest}; terms: inputs, or splits"
+    )
+    tree = Listing("The tree", tuple(details["tree"]["text"]))
+    return Section(
+        "surrogate",
+        "A simpler model",
+        (details["sentence"],),
+        tables=(ReportTable("Simpler models", columns, rows, note), _terms(explanation)),
+        listings=(tree,) if details["tree"]["splits"] else (),
+    )
+
+
+def _terms(explanation: ClassExplanation) -> ReportTable:
+    """What the linear model reads, and what one standard deviation more of it adds to the log-odds of each class."""
+    classes = explanation.classes[:MOST_CLASSES]
+    rows = tuple(
+        (
+            term["input"],
+            *(fixed(weight, 2) for weight in term["weights"][: len(classes)]),
+            number(term["mean"], 3),
+            number(term["standard_deviation"], 3),
+        )
+        for term in explanation.surrogate["linear"]["terms"]
+    )
+    columns = (
+        Column("input", "name"),
+        *numbers(*(f"{explanation.label} = {name}" for name in classes)),
+        Column("mean", "number", detail=True),
+        Column("std. deviation", "number", detail=True),
+    )
+    note = "log-odds that one standard deviation more adds"
+    more = len(explanation.classes) - len(classes)
+    note += f"; {count(more, 'more class', 'more classes')} in surrogate.json" if more > 0 else ""
+    return ReportTable("The linear model", columns, rows, note, brief=0)
