@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.request import urlopen
 
@@ -463,6 +464,31 @@ def test_without_its_package_a_table_format_names_what_to_install(monkeypatch: p
         with pytest.raises(MissingDependency, match="not installed") as caught:
             scan(source)
         assert f"[{extra}]" in caught.value.hint
+
+
+@pytest.mark.parametrize("place", ["gcs://bucket/{}", "GCS://bucket/{}", "gs://bucket/{}"])
+def test_google_cloud_storage_has_two_names_and_every_library_is_given_the_one_it_knows(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    asked: list[str] = []
+
+    def opened(where: str, *_: Any, **__: Any) -> Any:
+        asked.append(where)
+        raise FileNotFoundError(where)
+
+    monkeypatch.setattr("tsx.io.remote.find_spec", lambda _: True)
+    module, exceptions = ModuleType("obstore.store"), ModuleType("obstore.exceptions")
+    module.from_url, exceptions.NotFoundError = opened, FileNotFoundError  # type: ignore[attr-defined]
+    for name, fake in (("obstore", module), ("obstore.store", module), ("obstore.exceptions", exceptions)):
+        monkeypatch.setitem(sys.modules, name, fake)
+    for name in ("scan_parquet", "scan_delta", "scan_iceberg"):
+        monkeypatch.setattr(pl, name, opened)
+    tables = [place.format(name) for name in ("sales.csv", "sales.parquet", "sales", "v1.metadata.json")]
+    for kind, table in zip(("", "", "delta:", "iceberg:"), tables, strict=True):
+        with pytest.raises(NotFound) as caught:
+            scan(kind + table)
+        assert caught.value.where.casefold() == (kind + table).casefold()
+    assert asked == ["gs://bucket", *(f"gs://bucket/{name}" for name in ("sales.parquet", "sales", "v1.metadata.json"))]
 
 
 @pytest.mark.nightly

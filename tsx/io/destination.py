@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from tsx.errors import UsageError, WriteError
 from tsx.io.iso_times import iso_times
-from tsx.io.remote import DELTA, need, options, place_of
+from tsx.io.remote import DELTA, need, opened_as, options, place_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,7 +83,7 @@ def _database(out: str) -> Database:
 def _write_delta(frame: pl.DataFrame, out: str) -> None:
     from deltalake import DeltaTable
 
-    place = out.removeprefix(DELTA)
+    place = opened_as(out.removeprefix(DELTA))
     if DeltaTable.is_deltatable(place, storage_options=options()):
         there = [field.name for field in DeltaTable(place, storage_options=options()).schema().fields]
         _check_columns(there, frame, out)

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from tsx.errors import TsxError
 from tsx.io.compression import gathered
 from tsx.io.failures import check_size, unreadable
-from tsx.io.remote import need, options, place_of
+from tsx.io.remote import need, opened_as, options, place_of
 
 SECONDS = 60
 """After so long a server that does not answer never will."""
@@ -44,7 +44,7 @@ def read_object(place: str) -> Object:
     from obstore.exceptions import NotFoundError
     from obstore.store import from_url
 
-    parts = urlsplit(place)
+    parts = urlsplit(opened_as(place))
     folder, _, name = parts.path.rpartition("/")
     given = options() or {}
     of_client = {key: value for name, value in given.items() if (key := _of_client(name))}

@@ -81,6 +81,12 @@ def place_of(source: str | Path) -> str:
     return f"{kind}{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def opened_as(place: str) -> str:
+    """A place as all libraries know it: Polars takes gcs:// for gs://, others do not."""
+    scheme, _, rest = place.partition("://")
+    return f"gs://{rest}" if scheme.casefold() == "gcs" else place
+
+
 def absolute(source: str | Path) -> str:
     """The place as a process in another folder understands it: what lies here by its whole path."""
     text = str(source)
@@ -101,12 +107,13 @@ def scan_remote(source: str | Path) -> pl.LazyFrame:
     with collecting(where, source=True), _reaching(where):
         if text.startswith(DELTA) or (not is_uri(text) and _is_delta(Path(text))):
             need("deltalake", "delta")
-            return _known(pl.scan_delta(text.removeprefix(DELTA), storage_options=options()))
+            return _known(pl.scan_delta(opened_as(text.removeprefix(DELTA)), storage_options=options()))
         if text.startswith(ICEBERG) or (not is_uri(text) and _is_iceberg(Path(text))):
             need("pyiceberg", "iceberg")
             os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")  # else Polars warns that there is another one
-            return _known(pl.scan_iceberg(_metadata_of(text.removeprefix(ICEBERG)), storage_options=options()))
-        return _known(pl.scan_parquet(text, storage_options=options()))
+            place = opened_as(_metadata_of(text.removeprefix(ICEBERG)))
+            return _known(pl.scan_iceberg(place, storage_options=options()))
+        return _known(pl.scan_parquet(opened_as(text), storage_options=options()))
 
 
 def _known(rows: pl.LazyFrame) -> pl.LazyFrame:
