@@ -132,7 +132,7 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     """
     from tsx.workflows.together import together
 
-    with together(request, data, _fit):
+    with together(request, data, _fit, progress):
         return _fit(data, request, progress)
 
 

@@ -56,8 +56,9 @@ from tsx.interop.sklearn import TsxClassifier
 from tsx.io import formats
 from tsx.panel.calendar import Calendar
 from tsx.panel.limits import check_room
+from tsx.progress import SILENT
 from tsx.report.tables import write_explanation
-from tsx.runtime.engines import lost
+from tsx.runtime.engines import Starting, lost
 from tsx.runtime.group import Group
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.schema import Schema
@@ -70,8 +71,9 @@ from tsx.training.private_plan import plan_run
 from tsx.workflows.elsewhere import inputs_changed
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.gates import Checked, failed_gate
+from tsx.workflows.in_parts import check_results
 from tsx.workflows.open_table import open_again
-from tsx.workflows.part_work import Job, open_worker
+from tsx.workflows.part_work import Done, Job, open_worker
 
 FITTED = {"cases.csv": CASES}
 FIT = "tsx fit cases.csv --model new --max-steps 1 --horizon 3 --context-length 8"
@@ -475,6 +477,14 @@ PARTS = [
     ),
     Example("inputs-changed", lambda: _raise(inputs_changed("sales.parquet"))),
     Example("worker-lost", lambda: _raise(lost(3))),
+    Example(
+        "worker-not-started",
+        lambda: Starting(SimpleNamespace(cluster_resources=lambda: {"CPU": 0.0}), SILENT, 1).check(),
+    ),
+    Example(
+        "results-elsewhere",
+        lambda: check_results(Path("forecasts"), [Done(SimpleNamespace(part=f"part-{k}"), False) for k in range(8)]),
+    ),
 ]
 
 LABELLED = "patient,hour,pulse,outcome"

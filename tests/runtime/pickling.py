@@ -46,7 +46,7 @@ def pickling(monkeypatch: pytest.MonkeyPatch) -> list[Pickling]:
     made: list[Pickling] = []
 
     @contextmanager
-    def start(make: Callable[[], Any]) -> Iterator[Pickling]:
+    def start(make: Callable[[], Any], progress: Any) -> Iterator[Pickling]:
         made.append(Pickling(make))
         yield made[-1]
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+import types
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,11 @@ import polars as pl
 import pytest
 
 import tsx
-from tests.runtime.workers import dying, refusing, squares
+from tests.io.s3_server import PROGRAM, options, s3_server
+from tests.runtime.workers import dying, meeting, refusing, squares
 from tsx.errors import DataError, MissingDependency, QualityGate, TsxError
-from tsx.runtime.engines import Engine, Here, executor
+from tsx.io.remote import stores_opened_with
+from tsx.runtime.engines import Actor, Engine, Here, Starting, executor
 from tsx.store.receipts import read_plan, read_receipt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,8 +86,11 @@ def test_an_error_arrives_from_another_process_as_it_was(error):
 def test_actors_do_every_piece_once_and_work_side_by_side(tmp_path):
     found = results("ray", partial(squares, str(tmp_path)), list(range(12)))
     assert sorted(square for square, _ in found) == [n * n for n in range(12)]
-    assert len({process for _, process in found}) == min(12, os.cpu_count() or 1)
     assert len(os.listdir(tmp_path)) == 12
+    (tmp_path / "meeting").mkdir()
+    cores = os.cpu_count() or 1
+    met = results("ray", partial(meeting, str(tmp_path / "meeting"), cores), list(range(cores)))
+    assert len(set(met)) == cores
 
 
 @pytest.mark.nightly
@@ -109,6 +117,105 @@ def test_a_declared_error_in_an_actor_is_raised_as_it_is():
     with pytest.raises(DataError, match="is refused") as error:
         results("ray", refusing, [1, 2, 3])
     assert (error.value.code, error.value.hint) == ("made-up", "give another")
+
+
+class Seen:
+    """The tasks that progress was told of."""
+
+    def __init__(self) -> None:
+        self.tasks: list[str] = []
+
+    def start(self, task: str, total: float) -> None:
+        self.tasks.append(task)
+
+    def update(self, done: float, note: str = "") -> None: ...
+
+    def finish(self) -> None: ...
+
+    def decided(self, name: str, value: object, reason: str) -> None: ...
+
+
+class Busy:
+    """What Ray says on a cluster of 4 CPUs that are all taken."""
+
+    def wait(self, refs: list[Any], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        return [], refs
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 4.0, "memory": 1e9}
+
+    def available_resources(self) -> dict[str, float]:
+        return {"memory": 1e9}
+
+
+def test_a_run_says_that_it_waits_for_a_busy_cluster_and_ends_with_the_numbers():
+    seen = Seen()
+    with pytest.raises(TsxError, match="asks for 1 CPU, and none has started in 10 minutes: 0 of 4 CPUs free") as error:
+        Starting(Busy(), seen, 1).first(["an actor"])
+    assert error.value.code == "worker-not-started"
+    assert seen.tasks == ["waiting for Ray (0 of 4 CPUs free)"]
+
+
+def test_what_a_cluster_can_never_hold_is_refused_at_once():
+    Starting(Busy(), Seen(), 4).check()
+    for asks, kind in ((5, "CPU"), (1, "GPU")):
+        with pytest.raises(TsxError, match=f"asks for {asks} {kind}s?, and the cluster has"):
+            Starting(Busy(), Seen(), asks, kind).check()
+
+
+def test_an_address_at_which_nothing_listens_is_refused_at_once(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setitem(sys.modules, "ray", object())
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(TsxError) as error:
+            results("ray", refusing, [1])
+        assert error.value.code == "ray-not-started"
+
+
+@pytest.mark.nightly
+@has_ray
+def test_a_process_that_cannot_be_made_as_here_ends_the_run_and_says_so(monkeypatch):
+    only_here = types.ModuleType("only_here")
+    exec("def make():\n    return abs", vars(only_here))
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    with pytest.raises(TsxError, match="does not start") as error:
+        results("ray", vars(only_here)["make"], [1, 2])
+    assert error.value.code == "worker-not-started"
+
+
+@pytest.mark.nightly
+@has_ray
+def test_no_piece_waits_for_room_that_others_take(tmp_path):
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two cores")
+    with executor("ray", partial(squares, str(tmp_path))) as pool:
+        import ray
+
+        taken = ray.remote(num_cpus=1)(Actor).remote(refusing)
+        ray.get(taken.ready.remote())
+        assert sorted(square for square, _ in pool.as_they_come(range(6))) == [n * n for n in range(6)]
+        ray.kill(taken)
+
+
+@pytest.mark.nightly
+@has_ray
+@pytest.mark.skipif(PROGRAM is None, reason="moto_server is not installed")
+def test_actors_open_stores_as_this_process_does_and_leave_no_copy_of_a_model(place, tmp_path, monkeypatch):
+    pytest.importorskip("obstore")
+    model = place / "model"
+    files = {f"model/{path.relative_to(model)}": path for path in model.rglob("*") if path.is_file()}
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", tempfile.gettempdir())  # the names of sockets are short
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with s3_server(files) as address, stores_opened_with(options(address)):
+        tsx.in_parts(tsx.forecast, place / "parts", out=tmp_path / "out", model="s3://bucket/model", engine="ray")
+    tsx.merge(tmp_path / "out", out=tmp_path / "merged.parquet")
+    assert (tmp_path / "merged.parquet").read_bytes() == (place / "whole.parquet").read_bytes()
+    assert not list((tmp_path / "temporary").glob("tsx-*"))
 
 
 @pytest.fixture(scope="module")

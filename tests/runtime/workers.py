@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,20 @@ def squares(folder: str) -> Callable[[int], tuple[int, int]]:
     def work(number: int) -> tuple[int, int]:
         Path(folder, f"{number}-{len(os.listdir(folder))}").touch()
         return number * number, os.getpid()
+
+    return work
+
+
+def meeting(folder: str, number: int) -> Callable[[int], int]:
+    """Gives the id of its process once so many processes are at a piece."""
+
+    def work(piece: int) -> int:
+        Path(folder, str(os.getpid())).touch()
+        until = time.monotonic() + 120
+        while len(os.listdir(folder)) < number:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return os.getpid()
 
     return work
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import tsx
 from tests.faults import Faults, Killed, injected
+from tests.runtime.pickling import Pickling, pickling  # noqa: F401
 from tests.stored import tree
 from tsx.errors import ConfigError, DataError, NotFound, UsageError, WriteError
 from tsx.workflows import forecast, merge
@@ -217,6 +218,25 @@ def test_a_part_that_cannot_be_read_does_not_stop_the_others(place, tmp_path):
     with pytest.raises(DataError, match="1 of 5 parts is not done") as error:
         tsx.merge(tmp_path / "out")
     assert error.value.code == "parts-incomplete"
+
+
+def test_parts_that_another_machine_wrote_to_a_folder_of_its_own_are_missed(
+    place,
+    tmp_path,
+    pickling,  # noqa: F811
+    monkeypatch,
+):
+    real = Pickling.result
+
+    def result(self, number):
+        done = real(self, number)
+        (tmp_path / "out" / "_receipts").rename(tmp_path / f"machine-{number}")
+        return done
+
+    monkeypatch.setattr(Pickling, "result", result)
+    with pytest.raises(WriteError, match="5 of 5 parts are not in the folder") as error:
+        run(place, tmp_path / "out", engine="ray")
+    assert error.value.code == "results-elsewhere"
 
 
 def test_parts_of_two_runs_are_not_merged(place, tmp_path):

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import count
+from itertools import count as counting
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from tsx.errors import MissingDependency, TsxError
+from tsx.progress import SILENT, Progress, task
+from tsx.wording import count, duration
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -27,6 +31,12 @@ Engine = Literal["local", "threads", "ray"]
 
 ATTEMPTS = 3
 """How often a piece is begun whose process ended meanwhile."""
+TO_CONNECT = 10.0
+"""Seconds after which a cluster that does not answer never will."""
+SOON = 5.0
+"""Seconds after which it is said that a run waits for Ray."""
+TO_START = 600.0
+"""Seconds after which a process of Ray that has not started never will."""
 THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "MKL_NUM_THREADS")
 """Variables that say how many threads the libraries of a process use."""
 OBJECT_STORE = 80 * 2**20
@@ -71,10 +81,12 @@ class Work:
 
     engine: Engine = "local"
     elsewhere: Callable[[], Worker[Any, Any]] | None = None
+    progress: Progress = SILENT
 
     def by(self, worker: Worker[Piece, Result]) -> AbstractContextManager[Executor[Piece, Result]]:
         """The executor; `worker` is the one of this process."""
-        return executor(self.engine, (lambda: worker) if self.elsewhere is None else Here(worker, self.elsewhere))
+        make = (lambda: worker) if self.elsewhere is None else Here(worker, self.elsewhere)
+        return executor(self.engine, make, self.progress)
 
 
 LOCAL = Work()
@@ -95,10 +107,13 @@ def in_order(begin: Callable[[Piece], Callable[[], Result]], pieces: Iterable[Pi
 
 
 def executor(
-    engine: Engine, make: Callable[[], Worker[Piece, Result]]
+    engine: Engine, make: Callable[[], Worker[Piece, Result]], progress: Progress = SILENT
 ) -> AbstractContextManager[Executor[Piece, Result]]:
-    """The executor of this name, whose workers are made by `make`. It ends with the block, and so does its work."""
-    return ENGINES[engine](make)
+    """The executor of this name, whose workers are made by `make`. It ends with the block, and so does its work.
+
+    `progress` sees when it waits for room on a cluster.
+    """
+    return ENGINES[engine](make, progress)
 
 
 class _InTurn(Generic[Piece, Result]):
@@ -107,7 +122,7 @@ class _InTurn(Generic[Piece, Result]):
     room = 1
 
     def __init__(self, make: Callable[[], Worker[Piece, Result]]) -> None:
-        self.worker, self.numbers, self.pieces = cache(make), count(), dict[int, Piece]()
+        self.worker, self.numbers, self.pieces = cache(make), counting(), dict[int, Piece]()
 
     def submit(self, piece: Piece) -> int:
         number = next(self.numbers)
@@ -134,19 +149,19 @@ class _OnThreads(_InTurn[Piece, Result]):
 
 
 @contextmanager
-def _local(make: Callable[[], Worker[Piece, Result]]) -> Iterator[Executor[Piece, Result]]:
+def _local(make: Callable[[], Worker[Piece, Result]], progress: Progress) -> Iterator[Executor[Piece, Result]]:
     yield _InTurn(make)
 
 
 @contextmanager
-def _threads(make: Callable[[], Worker[Piece, Result]]) -> Iterator[Executor[Piece, Result]]:
+def _threads(make: Callable[[], Worker[Piece, Result]], progress: Progress) -> Iterator[Executor[Piece, Result]]:
     yield _OnThreads(make)
 
 
 @contextmanager
-def _ray(make: Callable[[], Worker[Piece, Result]]) -> Iterator[Executor[Piece, Result]]:
+def _ray(make: Callable[[], Worker[Piece, Result]], progress: Progress) -> Iterator[Executor[Piece, Result]]:
     with on_ray() as ray:
-        actors = _Actors[Piece, Result](ray, make)
+        actors = _Actors[Piece, Result](ray, make, progress)
         try:
             yield actors
         finally:
@@ -166,18 +181,81 @@ def on_ray() -> Iterator[Any]:
         ray.shutdown()
 
 
+@dataclass(frozen=True)
+class Starting:
+    """Waits for processes of Ray to start, each of which asks for so many CPUs or GPUs."""
+
+    ray: Any
+    progress: Progress
+    asks: int
+    kind: Literal["CPU", "GPU"] = "CPU"
+
+    def check(self) -> None:
+        """Raises TsxError `worker-not-started` where the cluster has not what a process asks for."""
+        there = int(self._there().get(self.kind, 0))
+        if there < self.asks:
+            raise self._none(f"and the cluster has {there:,}")
+
+    def first(self, starting: Iterable[Any]) -> Any:
+        """What `ready` gives of the first of these that has started or failed to. Raises TsxError `worker-not-started`
+        where there is none for long."""
+        waiting = list(starting)
+        done, _ = self.ray.wait(waiting, num_returns=1, timeout=SOON)
+        if not done:
+            with task(self.progress, f"waiting for Ray ({self._free()})"):
+                done, _ = self.ray.wait(waiting, num_returns=1, timeout=TO_START)
+        if not done:
+            raise self._none(f"and none has started in {duration(TO_START)}: {self._free()}")
+        return done[0]
+
+    def _free(self) -> str:
+        free, there = (int(found.get(self.kind, 0)) for found in (self.ray.available_resources(), self._there()))
+        return f"{free:,} of {count(there, self.kind)} free"
+
+    def _there(self) -> dict[str, float]:
+        found: dict[str, float] = self.ray.cluster_resources()
+        return found
+
+    def _none(self, why: str) -> TsxError:
+        return TsxError(
+            "worker-not-started",
+            f"a process of Ray asks for {count(self.asks, self.kind)}, {why}",
+            hint="see with `ray status` what else runs there, and start again when it is over",
+            where="engine",
+        )
+
+
+def begun(ray: Any, ready: Any) -> None:
+    """Raises TsxError `worker-not-started` for a process of Ray that has failed to start."""
+    try:
+        ray.get(ready)
+    except ray.exceptions.RayError as error:
+        raise TsxError(
+            "worker-not-started",
+            f"a process of Ray does not start ({type(error).__name__})",
+            hint="install the same versions of tsx, Python and Ray on every machine of the cluster",
+            where="engine",
+        ) from None
+
+
 class _Actors(Generic[Piece, Result]):
     """Actors of Ray, one a GPU, or one a core where there is none, each made when there is a piece for it.
 
-    A piece whose actor ended is begun again by another, at most three times in all: TsxError `worker-lost`.
+    Pieces are given to actors that have started, so that none waits for room that others take. A piece whose actor
+    ended is begun again by another, at most three times in all: TsxError `worker-lost`. The third actor that fails to
+    start ends the run: `worker-not-started`.
     """
 
-    def __init__(self, ray: Any, make: Callable[[], Worker[Piece, Result]]) -> None:
-        self.ray, self.make, self.numbers = ray, make, count()
+    def __init__(self, ray: Any, make: Callable[[], Worker[Piece, Result]], progress: Progress) -> None:
+        self.ray, self.make, self.numbers = ray, make, counting()
         there = ray.cluster_resources()
         needs = {"num_cpus": 0, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
+        self.start = Starting(ray, progress, 1, "GPU" if there.get("GPU") else "CPU")
+        self.start.check()
         self.remote = ray.remote(**needs, max_restarts=0)(Actor)
-        self.room = max(1, int(there.get("GPU") or there.get("CPU") or 1))
+        self.room = int(there[self.start.kind])
+        self.starting: dict[Any, Any] = {}
+        self.failed = 0
         self.idle: list[Any] = []
         self.busy: dict[Any, tuple[Any, int, Piece, int]] = {}
         self.left: deque[tuple[int, Piece, int]] = deque()
@@ -206,23 +284,48 @@ class _Actors(Generic[Piece, Result]):
 
     def end(self) -> None:
         """At once."""
-        for actor in (*self.idle, *(actor for actor, *_ in self.busy.values())):
+        for actor in (*self.idle, *self.starting.values(), *(actor for actor, *_ in self.busy.values())):
             self.ray.kill(actor)
 
     def _begin(self) -> None:
-        """Give a piece to every actor that has none, and to new ones as long as there is room."""
-        while self.left and (self.idle or len(self.busy) < self.room):
+        """Give a piece to every actor that has none, and start others as long as there is room."""
+        while self.left and self.idle:
             number, piece, attempt = self.left.popleft()
-            actor = self.idle.pop() if self.idle else self.remote.remote(self.make)
+            actor = self.idle.pop()
             self.busy[actor.work.remote(piece)] = (actor, number, piece, attempt)
+        while len(self.starting) < min(len(self.left), self.room - len(self.busy)):
+            actor = self.remote.remote(self.make)
+            self.starting[actor.ready.remote()] = actor
 
     def _wait(self) -> None:
-        """Until one more piece is done, or has to be begun again."""
-        (done,), _ = self.ray.wait(list(self.busy), num_returns=1)
+        """Until one more actor has started, or one more piece is done or has to be begun again."""
+        if self.busy:
+            (done,), _ = self.ray.wait([*self.busy, *self.starting], num_returns=1)
+        else:
+            done = self.start.first(self.starting)
+        if done in self.busy:
+            self._ended(done)
+        else:
+            self._started(done)
+        self._begin()
+
+    def _started(self, ready: Any) -> None:
+        actor = self.starting.pop(ready)
+        try:
+            begun(self.ray, ready)
+        except TsxError:
+            self.failed += 1
+            if self.failed == ATTEMPTS:
+                raise
+        else:
+            self.idle.append(actor)
+
+    def _ended(self, done: Any) -> None:
         actor, number, piece, attempt = self.busy.pop(done)
         try:
             kind, result = self.ray.get(done)
         except (self.ray.exceptions.RayActorError, self.ray.exceptions.OutOfMemoryError):
+            self.ray.kill(actor)  # one that cannot be reached may still be at it
             if attempt == ATTEMPTS:
                 self.done[number] = partial(_raise, lost(attempt))
             else:
@@ -230,7 +333,6 @@ class _Actors(Generic[Piece, Result]):
         else:
             self.idle.append(actor)
             self.done[number] = partial(_raise, result) if kind == "error" else partial(_same, result)
-        self._begin()
 
 
 def _raise(error: TsxError) -> Any:
@@ -254,6 +356,7 @@ def _started() -> Any:
             hint='pip install "tsx-forecast[ray]", or leave --engine out',
             where="engine",
         ) from None
+    _check_address(os.environ.get("RAY_ADDRESS", ""))
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     try:
         if os.environ.get("RAY_ADDRESS"):
@@ -261,13 +364,28 @@ def _started() -> Any:
         else:
             ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
     except Exception as error:  # Ray raises what it likes: ConnectionError, RuntimeError, ValueError, OSError
-        raise TsxError(
-            "ray-not-started",
-            f"Ray does not answer ({type(error).__name__})",
-            hint="see whether the cluster at RAY_ADDRESS runs, or unset it to start Ray on this machine",
-            where="engine",
-        ) from None
+        raise _not_started(error) from None
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Raises TsxError `ray-not-started` where nothing listens there, which Ray itself says after minutes."""
+    if named := re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address):
+        try:
+            with socket.create_connection((named[1], int(named[2])), TO_CONNECT):
+                return
+        except (OSError, OverflowError) as error:
+            raise _not_started(error) from None
+
+
+def _not_started(error: Exception) -> TsxError:
+    return TsxError(
+        "ray-not-started",
+        f"Ray does not answer ({type(error).__name__})",
+        hint="see whether the cluster at RAY_ADDRESS runs, with the same versions of Ray and Python as here, or unset "
+        "it to start Ray on this machine",
+        where="engine",
+    )
 
 
 class Actor:
@@ -277,6 +395,9 @@ class Actor:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))  # read when the libraries are loaded
         self.make, self.threads = make, threads
         self.worker: Worker[Any, Any] | None = None
+
+    def ready(self) -> None:
+        """Answers when the process has started."""
 
     def work(self, piece: Any) -> tuple[str, Any]:
         try:
@@ -299,7 +420,7 @@ def lost(attempts: int) -> TsxError:
     )
 
 
-ENGINES: dict[Engine, Callable[[Any], AbstractContextManager[Executor[Any, Any]]]] = {
+ENGINES: dict[Engine, Callable[[Any, Progress], AbstractContextManager[Executor[Any, Any]]]] = {
     "local": _local,
     "threads": _threads,
     "ray": _ray,

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tsx.errors import TsxError
-from tsx.runtime.engines import Actor, on_ray
+from tsx.progress import SILENT, Progress
+from tsx.runtime.engines import Actor, Starting, begun, on_ray
 from tsx.runtime.group import Seat, seated
 
 LAST_WORDS = 10.0
@@ -20,12 +21,15 @@ LAST_WORDS = 10.0
 
 
 @contextmanager
-def leading(make: Callable[[], Callable[[Seat], None]]) -> Iterator[None]:
+def leading(make: Callable[[], Callable[[Seat], None]], progress: Progress = SILENT) -> Iterator[None]:
     """Within the block this process leads a group; the others do, each at its seat, what `make` makes.
 
     On a cluster there is a process on every machine, with all of its cores; on a single machine one for every core.
-    Where it has one core this process stays alone. Whatever ends the block ends the others.
-    Raises as `on_ray`, and the error of another process where that ended the training.
+    Where it has one core this process stays alone. Whatever ends the block ends the others. `progress` sees when it
+    waits for room on the cluster.
+
+    Raises as `on_ray`; TsxError `worker-not-started` where one of the others does not start; and the error of another
+    process where that ended the training.
     """
     with on_ray() as ray:
         kinds = list(_others(ray))
@@ -33,14 +37,20 @@ def leading(make: Callable[[], Callable[[Seat], None]]) -> Iterator[None]:
             yield
             return
         on_one_machine = all(threads is None for _, threads in kinds)
-        meeting = (1 + len(kinds), ray.util.get_node_ip_address(), _free_port(), on_one_machine)
         actors = [remote.remote(make, threads or 1) for remote, threads in kinds]
-        said = [actor.work.remote(Seat(k + 1, *meeting)) for k, actor in enumerate(actors)]
         try:
-            with _threads(1 if on_one_machine else None), seated(Seat(0, *meeting)):
-                yield
-        except TsxError as error:
-            raise _cause(ray, said, error) from None
+            starting = {actor.ready.remote(): threads or 1 for actor, (_, threads) in zip(actors, kinds, strict=True)}
+            while starting:
+                ready = Starting(ray, progress, max(starting.values())).first(starting)
+                begun(ray, ready)
+                del starting[ready]
+            meeting = (1 + len(kinds), ray.util.get_node_ip_address(), _free_port(), on_one_machine)
+            said = [actor.work.remote(Seat(k + 1, *meeting)) for k, actor in enumerate(actors)]
+            try:
+                with _threads(1 if on_one_machine else None), seated(Seat(0, *meeting)):
+                    yield
+            except TsxError as error:
+                raise _cause(ray, said, error) from None
         finally:
             for actor in actors:
                 ray.kill(actor)

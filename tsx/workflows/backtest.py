@@ -130,7 +130,7 @@ def backtest(data: Source, request: Request, progress: Progress) -> Backtest:
     panel = asked.panel
     run = run_of(request, panel)
     identify(progress, run)
-    work = work_of(request, data, run, folds_elsewhere)
+    work = work_of(request, data, run, folds_elsewhere, progress)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
         result = run_backtest(
             panel, asked.settings, asked.evaluation, progress=progress, checkpoints=checkpoints, work=work

@@ -12,7 +12,7 @@ from tsx.io import remote
 from tsx.io.database import Query
 from tsx.io.remote import is_remote, open_stores_with, options
 from tsx.io.source import Source
-from tsx.progress import Run
+from tsx.progress import SILENT, Progress, Run
 from tsx.runtime.engines import LOCAL, Work, Worker
 from tsx.spec import verbs
 from tsx.spec.verbs import Request
@@ -42,15 +42,16 @@ def _with_stores(stores: dict[str, str], make: Callable[[], Made]) -> Made:
     return make()
 
 
-def work_of(request: Request, data: Any, run: Run, open_worker: Open) -> Work:
-    """By what the run does its pieces, as `--engine` says.
+def work_of(request: Request, data: Any, run: Run, open_worker: Open, progress: Progress = SILENT) -> Work:
+    """By what the run does its pieces, as `--engine` says. `progress` sees when it waits for room on a cluster.
 
     Raises UsageError `source-unknown` for a table that no other process can read.
     """
     engine = request["engine"]
     if engine == "local":
         return LOCAL
-    return Work(engine, Elsewhere(partial(_opened, open_worker, *asked_elsewhere(request, data), run.id)))
+    make = partial(_opened, open_worker, *asked_elsewhere(request, data), run.id)
+    return Work(engine, Elsewhere(make), progress)
 
 
 def asked_elsewhere(request: Request, data: Any) -> tuple[str, dict[str, Any], Any]:

@@ -74,7 +74,7 @@ def explain(
     if request["private"]:
         panel, order = under_pseudonyms(forecaster, panel, request)
         cohorts = None if cohorts is None else cohorts.gather(order)
-    work = work_of(request, data, run, windows_elsewhere)
+    work = work_of(request, data, run, windows_elsewhere, progress)
     digests = [panel_digest(each) for each in (panel, table) if each is not None]
     with checkpoints_of(request["checkpoint"], run, *digests) as checkpoints:
         others = tuple(networks_of_other_seeds(forecaster, panel, question.seeds, progress, checkpoints))

@@ -78,7 +78,7 @@ def explain_labels(data: Source | None, request: Request, progress: Progress) ->
     if earlier is not None:
         check_alike(earlier, str(classifier.schema.label), classifier.frequency, question)
     identify(progress, run)
-    work = work_of(request, data, run, series_elsewhere)
+    work = work_of(request, data, run, series_elsewhere, progress)
     with (
         task(progress, "explaining, then checking"),
         checkpoints_of(request["checkpoint"], run, panel_digest(opened.table)) as checkpoints,

@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from tsx.errors import ConfigError, DataError, TsxError, UsageError
+from tsx.errors import ConfigError, DataError, TsxError, UsageError, WriteError
 from tsx.io.destination import is_destination
 from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
@@ -35,7 +35,7 @@ from tsx.spec.verbs import Request
 from tsx.spec.verdict import Verdict
 from tsx.store.catalog import version_in_use
 from tsx.store.fitted_on import path_of_fit, still_there
-from tsx.store.receipts import FORMAT, Plan, Receipt, file_digest, key_of, read_plan, write_plan
+from tsx.store.receipts import FORMAT, RECEIPTS, Plan, Receipt, file_digest, key_of, read_plan, write_plan
 from tsx.store.snapshot import read_content, read_hash
 from tsx.wording import count, number, verb
 from tsx.workflows.elsewhere import Elsewhere, absolute
@@ -191,17 +191,33 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     done: list[Done] = []
     failed: list[Failed] = []
     engine = _engine(request, into, len(mine))
-    with task(progress, "parts", len(mine)), executor(engine, Elsewhere(partial(open_worker, job))) as pool:
+    make = Elsewhere(partial(open_worker, job))
+    with task(progress, "parts", len(mine)), executor(engine, make, progress) as pool:
         for outcome in pool.as_they_come(mine):
             (done if isinstance(outcome, Done) else failed).append(outcome)  # type: ignore[arg-type]
             progress.update(len(done) + len(failed), _speed(done, perf_counter() - began))
     if failed:
         raise _failure(failed, len(mine))
+    check_results(folder, done)
     order = {piece.name: place for place, piece in enumerate(mine)}
     receipts = tuple(sorted((one.receipt for one in done), key=lambda one: order[one.part]))
     reused = frozenset(one.receipt.part for one in done if one.reused)
     verdict = _verdict(request) if WAYS[request.verb.name].by_series else None
     return InParts(folder, receipts, reused, len(pieces), _together(receipts), verdict, perf_counter() - began)
+
+
+def check_results(folder: Path, done: list[Done]) -> None:
+    """Raises WriteError `results-elsewhere` where processes on other machines do not see this folder."""
+    there = {path.name for path in folder.glob(f"{RECEIPTS}/*.json")}
+    gone = sum(f"{one.receipt.part}.json" not in there for one in done)
+    if gone:
+        raise WriteError(
+            "results-elsewhere",
+            f"{gone:,} of {count(len(done), 'part')} {verb(gone, 'is')} not in the folder of the results: other "
+            "machines wrote them to folders of their own",
+            hint="name a folder that all machines share under the same path: --out /shared/results/",
+            where=str(folder),
+        )
 
 
 def _engine(request: Request, into: Into, parts: int) -> Engine:

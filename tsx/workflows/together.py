@@ -16,7 +16,9 @@ from tsx.workflows.elsewhere import Elsewhere, asked_elsewhere
 
 
 @contextmanager
-def together(request: Request, data: Any, function: Callable[[Any, Request, Progress], Any]) -> Iterator[None]:
+def together(
+    request: Request, data: Any, function: Callable[[Any, Request, Progress], Any], progress: Progress = SILENT
+) -> Iterator[None]:
     """Within the block this process leads a group where `--engine ray` asks for one; the others call the function.
 
     Raises ConfigError `settings-contradict` where torchrun has started it as one of several already, UsageError
@@ -34,7 +36,7 @@ def together(request: Request, data: Any, function: Callable[[Any, Request, Prog
         )
     from tsx.runtime.followers import leading
 
-    with leading(Elsewhere(partial(_follower, function, *asked_elsewhere(request, data)))):
+    with leading(Elsewhere(partial(_follower, function, *asked_elsewhere(request, data))), progress):
         yield
 
 

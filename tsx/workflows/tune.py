@@ -53,7 +53,7 @@ def tune(data: Source, request: Request, progress: Progress) -> Tuning:
     asked, panel = _Asked.of(request), _read_labelled(data, request, progress)
     run = run_of(request, panel)
     identify(progress, run)
-    work = work_of(request, data, run, class_trials_elsewhere)
+    work = work_of(request, data, run, class_trials_elsewhere, progress)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
         classes = find_classes(panel)
         tuned = tune_classes(panel, classes, asked.settings, asked.search, asked.given, progress, checkpoints, work)
@@ -66,7 +66,7 @@ def _tune_forecasts(data: Source, request: Request, progress: Progress) -> Tunin
     read = _read(data, request, asked, progress)
     run = run_of(request, read.panel)
     identify(progress, run)
-    work = work_of(request, data, run, trials_elsewhere)
+    work = work_of(request, data, run, trials_elsewhere, progress)
     with checkpoints_of(request["checkpoint"], run) as checkpoints:
         settings = wishes_left(asked.settings)
         tuned = tune_panel(read.panel, read.reading, settings, asked.search, asked.given, progress, checkpoints, work)
