@@ -443,7 +443,8 @@ def in_parts(
         UsageError: `not-in-parts`, `source-unknown`.
         DataError: `series-in-several-parts`, `file-names-twice`, and as the function does, when all others are done.
         ConfigError: `settings-contradict`, `model-changed`.
-        WriteError: `file-not-writable`.
+        WriteError: `file-not-writable`, `results-elsewhere`.
+        TsxError: `ray-not-started`, `worker-not-started`, `worker-lost`.
         MissingDependency: `package-missing`.
 
     Examples:
