@@ -157,8 +157,9 @@ def test_the_command_prints_a_screen_and_a_document(
     known: tuple[ClassExplanation, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["explain", "--model", str(known[1]), "--windows", "3", "--max-evals", "64", "--players", "feature"]
-    assert main([*asked, "--explain", "p", "--out", str(tmp_path / "a"), "--full"]) == 0
+    assert main([*asked, "--explain", "p", "--memory-needed", "--out", str(tmp_path / "a"), "--full"]) == 0
     shown = capsys.readouterr().out
+    assert "How far back the model looks" in shown
     assert "state = ill" in shown
     assert "probability" in shown
     assert main([*asked, "--out", str(tmp_path / "b"), "--json"]) == 0

@@ -40,7 +40,7 @@ from tsx.workflows.run import panel_digest, run_of
 
 OF_FORECASTS = (
     *("future_data", "value", "level", "interactions", "by", "by_data", "since", "since_model"),
-    *("states", "memory_needed"),
+    "states",
 )
 """Settings of an explanation that explanations of a classifier do not have."""
 

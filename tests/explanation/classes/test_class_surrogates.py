@@ -70,7 +70,7 @@ def test_of_several_classes_the_label_is_the_one_with_the_largest_log_odds() -> 
     found = fit_surrogates(given, odds, ("a", "b", "c"))
     assert found.scores[0].same_label == 1
     assert 0.4 < found.commonest < 0.6
-    assert any("log-odds of a" in line for line in found.details["tree"]["text"])
+    assert any("most probable a: log-odds" in line for line in found.details["tree"]["text"])
 
 
 @pytest.mark.parametrize(

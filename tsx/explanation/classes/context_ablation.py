@@ -57,14 +57,14 @@ class Tried:
     same   share of the series that get the same label
     kept   share of the variance of the probabilities between series: 1 - sum of (p - whole)^2 / that around the mean
     moved  the largest |p - whole| over the classes: 90 % of the series are within
-    older  what stood in the place of older rows
+    older  what stood in the place of older rows; None where there are none
     """
 
     length: int
     same: float
     kept: float
     moved: float
-    older: str
+    older: str | None
 
     @property
     def enough(self) -> bool:
@@ -112,7 +112,8 @@ def try_newest(population: Population, whole: np.ndarray, length: int) -> Tried:
         kept = 1 - float(np.square(apart).sum() / total)
         moved = float(np.quantile(np.abs(apart).max(1), MOVED))
         if best is None or kept > best.kept:
-            best = Tried(length, float(same.mean()), kept, moved, older)
+            left_out = older if length < population.longest else None
+            best = Tried(length, float(same.mean()), kept, moved, left_out)
     assert best is not None
     return best
 

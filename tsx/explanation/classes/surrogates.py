@@ -181,8 +181,8 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], small
 
     def leaf(node: RegressionTree) -> str:
         best = int(node.mean.argmax())
-        of = "" if len(classes) == 1 else f" of {classes[best]}"
-        return f"log-odds{of} {node.mean[best]:.2f} ({count(node.count, 'series', 'series')})"
+        of = "" if len(classes) == 1 else f"most probable {classes[best]}: "
+        return f"{of}log-odds {node.mean[best]:.2f} ({count(node.count, 'series', 'series')})"
 
     splits = len(list(tree.splits()))
     return Surrogates(

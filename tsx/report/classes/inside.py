@@ -11,7 +11,7 @@ from tsx.report.document import Cell, Column, Figure, Listing, ReportTable, Sect
 from tsx.report.labels import capital, chosen_lags, numbers, span, words
 from tsx.report.labels import reach as lag_range
 from tsx.report.summaries import table_of
-from tsx.wording import and_list, count, fixed, number, percent
+from tsx.wording import NOT_DEFINED, and_list, count, fixed, number, percent
 
 GONE = 0.05
 """A gradient at the oldest lag below this share of the largest has almost vanished."""
@@ -38,7 +38,7 @@ def reach(explanation: ClassExplanation) -> Section:
             ShareCell(row["same_label"]),
             percent(max(row["kept"], 0.0)),
             fixed(row["moved"], 2),
-            row["older"],
+            row["older"] or NOT_DEFINED,
         )
         for row in frame.iter_rows(named=True)
     )
@@ -88,7 +88,7 @@ def gradient(explanation: ClassExplanation) -> Section:
     columns = (*numbers("lag"), Column("that is"), Column("share"), *numbers("mean norm", *routes))
     caption = (
         "Mean norm of the gradient of the networks' log-odds with respect to the values of each lag, in standard "
-        "deviations, on a logarithmic axis: where it is tiny, training can hardly have learnt anything. Both encoders' "
+        "deviations, on a logarithmic axis: where it is tiny, training can hardly have learnt anything. The encoders' "
         "states are pooled over all steps, so that an old step need not be far from the classes; the one that reads "
         "backward meets the oldest step last."
     )
