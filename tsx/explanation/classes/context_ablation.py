@@ -3,9 +3,9 @@
 What is measured is the whole model: networks, regression and trees together. Nothing is trained again.
 
 What stands in the place of the older rows must say nothing of them, and should be something that the model can cope
-with. Three such things are tried, and at every length the one that keeps most of what is said counts: they are missing;
-the series begins later; or they are those of other series, several in turn, over which probabilities are averaged. That
-one of them keeps what is said shows that the newest rows are enough.
+with. Three such things are tried: they are missing; the series begins later; or they are those of other series, several
+in turn, over which probabilities are averaged. That one of them keeps what is said shows that the newest rows are
+enough, so the first one counts that does, and otherwise the one that keeps most.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tsx.panel.calendar import Calendar
 from tsx.panel.sampling import evenly_spaced
 from tsx.wording import count, percent
 
-SERIES, OTHERS = 128, 4
+SERIES, OTHERS = 96, 3
 """Series at most whose rows are taken away, and the other series that lend theirs to each."""
 FINER = 4
 """Lengths that are tried between the longest that is not enough and the shortest that is."""
@@ -80,12 +80,15 @@ def rows_needed(population: Population) -> list[Tried]:
     if np.square(whole - whole.mean(0)).mean(0).max() < ALIKE:
         return []
     longest = population.longest
-    lengths = np.unique(np.geomspace(1, longest, LENGTHS).round().astype(np.int64))
-    tried = {length: try_newest(population, whole, length) for length in lengths.tolist()}
-    enough = shortest_enough(list(tried.values()))
+    tried = {longest: Tried(longest, 1.0, 1.0, 0.0, None)}
+
+    def add(lengths: np.ndarray) -> None:
+        tried.update({n: try_newest(population, whole, n) for n in map(int, lengths) if n not in tried})
+
+    add(np.geomspace(1, longest, LENGTHS).round())
+    enough = shortest_enough([tried[length] for length in sorted(tried)])
     last = max((length for length in tried if length < enough), default=0)
-    for length in last + 1 + evenly_spaced(enough - last - 1, FINER):
-        tried[int(length)] = try_newest(population, whole, int(length))
+    add(last + 1 + evenly_spaced(enough - last - 1, FINER))
     return [tried[length] for length in sorted(tried)]
 
 
@@ -100,22 +103,20 @@ def shortest_enough(tried: list[Tried]) -> int:
 
 
 def try_newest(population: Population, whole: np.ndarray, length: int) -> Tried:
-    """By the best of the three; `whole` (B, K) are the probabilities of the series as they are."""
+    """By the first of the three that is enough, or the best; `whole` (B, K) are the probabilities as they are."""
     classifier = population.classifier
     labels = chosen(whole, classifier.choosing, classifier.scores)
     total = np.square(whole - whole.mean(0)).sum()
-    best = None
+    found = []
     for older, ways in without_older(population, length):
         said = np.mean([population.log_probabilities(rows).exp().numpy() for rows in ways], axis=0)
         apart = said - whole
         same = chosen(said, classifier.choosing, classifier.scores) == labels
-        kept = 1 - float(np.square(apart).sum() / total)
         moved = float(np.quantile(np.abs(apart).max(1), MOVED))
-        if best is None or kept > best.kept:
-            left_out = older if length < population.longest else None
-            best = Tried(length, float(same.mean()), kept, moved, left_out)
-    assert best is not None
-    return best
+        found.append(Tried(length, float(same.mean()), 1 - float(np.square(apart).sum() / total), moved, older))
+        if found[-1].enough:
+            return found[-1]
+    return max(found, key=lambda each: each.kept)
 
 
 def without_older(population: Population, length: int) -> Iterator[tuple[str, list[Tensor]]]:
