@@ -14,6 +14,7 @@ import torch
 
 import tsx
 from tsx.model.batch import Batch
+from tsx.model.categories import FEWEST_SERIES
 from tsx.store.forecaster import load_forecaster
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
@@ -31,22 +32,26 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def table() -> pl.DataFrame:
-    """Two series with every kind of covariate, and gaps in the target and in `x`."""
+    """Series with every kind of covariate, and gaps in the target and in `x`; as many share a kind as a model asks for
+    to know its name."""
     random = np.random.default_rng(0)
-    days = [dt.date(2024, 1, 1) + dt.timedelta(days=k) for k in range(120)]
+    shops, length = 2 * FEWEST_SERIES, 60
+    rows = shops * length
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=k) for k in range(length)]
+    number = np.repeat(np.arange(shops), length)
     values = pl.DataFrame(
         {
-            "shop": ["a"] * 120 + ["b"] * 120,
-            "day": days * 2,
-            "y": 50 + 5 * np.sin(np.arange(240)) + random.normal(size=240),
-            "x": random.normal(size=240),
-            "z": random.normal(size=240),
-            "kind": ["small"] * 120 + ["large"] * 120,
-            "size": [1.0] * 120 + [2.0] * 120,
+            "shop": number,
+            "day": days * shops,
+            "y": 50 + 5 * np.sin(np.arange(rows)) + random.normal(size=rows),
+            "x": random.normal(size=rows),
+            "z": random.normal(size=rows),
+            "kind": np.array(["small", "large"])[number % 2],
+            "size": 1.0 + number % 2,
         }
     )
     for name in ("y", "x"):
-        gone = pl.Series(random.random(240) < 0.15)
+        gone = pl.Series(random.random(rows) < 0.15)
         values = values.with_columns(pl.when(gone).then(None).otherwise(pl.col(name)).alias(name))
     return values
 

@@ -109,7 +109,7 @@ class InputEmbedding(nn.Module):
             inputs.append(time_since_observed(encoded.observed))
         if self.config.channels.words:
             inputs.append(self.words(encoded.words))
-        return torch.cat(inputs, -1).reshape(len(encoded.lags), self.config.segments, -1)
+        return torch.cat(inputs, -1).reshape(encoded.lags.shape[0], self.config.segments, -1)
 
     def segment_observed(self, encoded: Encoded) -> Tensor:
         """(B, S, C): whether a channel was observed at any lag of a segment."""

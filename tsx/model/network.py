@@ -91,7 +91,7 @@ class Network(nn.Module):
     def _raw(self, encoded: Encoded) -> Tensor:
         """Raw outputs (B, H, Q); at a network weight of 0 their mean, for which nothing is run over the steps."""
         if surely(self.additive.network_weight == 0):
-            return self.additive.mean_output.expand(len(encoded.lags), -1, -1)
+            return self.additive.mean_output.expand(encoded.lags.shape[0], -1, -1)
         return self.decode(encoded)[0]
 
     def _no_recurrent(self, season: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class Smoothing(nn.Module):
         And (B, 1) by how much it stands out of its own noise, from one season to the next (James & Stein 1961).
         """
         if self.season == 1:
-            return x.new_zeros(len(x), 1), x.new_zeros(len(x), 1)
+            return x.new_zeros(x.shape[0], 1), x.new_zeros(x.shape[0], 1)
         seasons = x.shape[1] // self.season
         first = x.shape[1] - seasons * self.season
         x, seen = (each[:, first:].unflatten(1, (seasons, self.season)) for each in (x, seen))

@@ -62,7 +62,7 @@ class VariableLSTM(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, S, I) to hidden states (B, S, D) and the last cell state (B, D)."""
         weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
-        zero = x.new_zeros(1, len(x), weights[1].shape[1])
+        zero = x.new_zeros(1, x.shape[0], weights[1].shape[1])
         states, _, cells = torch.lstm(x, (zero, zero), weights, True, 1, 0.0, self.training, False, True)
         return states, cells[0]
 
