@@ -583,3 +583,17 @@ def test_everything_fits_80_columns(full_explanation, hostile, kind):
 def test_shares_of_components_and_surrogates_are_bars(small):
     assert isinstance(cells(small, "components", "Components")[0][1], ShareCell)
     assert isinstance(cells(small, "surrogate", "Simpler models")[0][1], ShareCell)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "told"),
+    [
+        (("pass", "pass"), "All 2 checks passed. Learning is a check of the model."),
+        (("pass", "weak"), "1 of 2 checks passed; 1 is weak. Learning is a check of the model."),
+    ],
+)
+def test_a_check_of_the_model_is_not_counted_among_those_of_the_explanation(explanation, verdicts, told):
+    own = tuple(Check(name, 1.0, verdict, "") for name, verdict in zip(("additivity", "deletion"), verdicts))
+    checked = replace(explanation, checks=(*own, Check("learning", 0.1, "weak", "It learnt little.")))
+    (section,) = (one for one in sections(checked) if one.key == "checks")
+    assert section.sentences == (told,)

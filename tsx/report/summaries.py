@@ -12,7 +12,7 @@ from tsx.report.document import Column, ReportTable
 from tsx.report.labels import value_words, words
 
 MOST_RECORDS = 10
-MOST_FORECASTS = 8
+MOST_FORECASTS = 10
 """So many single forecasts can be looked up in a page."""
 KEY = ("feature", "lag")
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import polars as pl
 
+from tsx.explanation.checks.verdicts import of_explanation
 from tsx.explanation.result import Explained
 from tsx.report.document import Cell, Column, Figure, ReportTable, Section, VerdictCell
 from tsx.report.labels import ORDERS, numbers, words
@@ -45,13 +46,18 @@ def section(explanation: Explained) -> Section | None:
 
 
 def _counts(explanation: Explained) -> str:
-    number_of = Counter(check.verdict for check in explanation.checks)
-    total, passed, weak, failed = len(explanation.checks), *(number_of[name] for name in ("pass", "weak", "fail"))
-    if passed == total:
-        return f"All {count(total, 'check')} passed."
+    """Of the checks of the explanation, as its verdict counts them; those of the model are named after them."""
+    checks = of_explanation(explanation.checks)
+    others = [words(check.name) for check in explanation.checks if check not in checks]
+    number_of = Counter(check.verdict for check in checks)
+    total, passed, weak, failed = len(checks), *(number_of[name] for name in ("pass", "weak", "fail"))
     rest = [f"{failed} failed"] if failed else []
     rest += [f"{weak} {'is' if weak == 1 else 'are'} weak"] if weak else []
-    return f"{passed} of {count(total, 'check')} passed; {and_list(rest)}."
+    told = f"{passed} of {count(total, 'check')} passed; {and_list(rest)}." if rest else f"All {total} checks passed."
+    if not others:
+        return told
+    kind = "is a check" if len(others) == 1 else "are checks"
+    return f"{told} {and_list(others).capitalize()} {kind} of the model."
 
 
 def _areas(curves: pl.DataFrame) -> ReportTable:
