@@ -40,16 +40,35 @@ docs: $(READY)  ## write the generated reference and the stub for editors
 	$(RUN) -m tsx.spec.stub tsx/__init__.pyi
 
 GALLERY := build/gallery
-EXPLAIN := $(RUN) -m tsx explain --quiet --report html --max-evals 1000 --windows 20
+REPORTS := $(addprefix $(GALLERY)/,glucose.html prices.html digits.html)
+EXPLAIN := $(RUN) -m tsx explain --quiet --report html
+OWN = $(@:.html=)
+BEGIN = @rm -rf $(OWN) $@ && mkdir -p $(OWN)
+END = @mv $(OWN)/report/report.html $@ && rm -r $(OWN)
 
-gallery: $(READY)  ## three reports in build/gallery: glucose, prices, handwritten digits
-	rm -rf $(GALLERY)
-	$(RUN) -m tsx demo --quiet --out $(GALLERY)/glucose
-	$(RUN) -m tsx fit sample_data/stocks_daily.parquet --quiet --horizon 5 --max-steps 300 --model $(GALLERY)/prices/model
-	$(EXPLAIN) --model $(GALLERY)/prices/model --out $(GALLERY)/prices/report
-	$(RUN) -m tsx demo --classify --quiet --out $(GALLERY)/digits
-	$(EXPLAIN) $(GALLERY)/digits/digits.parquet --model $(GALLERY)/digits/digits-model --out $(GALLERY)/digits/report
-	for name in glucose prices digits; do mv $(GALLERY)/$$name/report/report.html $(GALLERY)/$$name.html || exit 1; rm -r $(GALLERY)/$$name; done
+gallery: export TSX_MAX_STEPS ?= 600
+gallery: export TSX_MAX_EVALS ?= 4000
+gallery: export TSX_WINDOWS ?= 24
+gallery: $(REPORTS)  ## three reports in build/gallery: glucose, prices, handwritten digits
+
+.PHONY: $(REPORTS)
+
+$(GALLERY)/glucose.html: $(READY)
+	$(BEGIN)
+	$(RUN) -m tsx demo --quiet --out $(OWN)
+	$(END)
+
+$(GALLERY)/prices.html: $(READY)
+	$(BEGIN)
+	$(RUN) -m tsx fit sample_data/stocks_daily.parquet --quiet --horizon 5 --model $(OWN)/model
+	$(EXPLAIN) --model $(OWN)/model --out $(OWN)/report
+	$(END)
+
+$(GALLERY)/digits.html: $(READY)
+	$(BEGIN)
+	$(RUN) -m tsx demo --classify --quiet --out $(OWN)
+	$(EXPLAIN) $(OWN)/digits.parquet --model $(OWN)/digits-model --out $(OWN)/report
+	$(END)
 
 PAGES := README.md CHANGELOG.md CONTRIBUTING.md docs sample_data benchmarks
 
