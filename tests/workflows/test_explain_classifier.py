@@ -123,7 +123,8 @@ def test_everything_is_written_and_every_report_shows_the_same(
     written = {path.name for path in result.write(tmp_path / "why", ("html", "md"))}
     assert {"explanation.json", "lag_importance.parquet", "lag_profile.parquet", "series.parquet"} <= written
     assert {"by_time.parquet", "stretches.parquet", "checks.json", "report.html", "report.md"} <= written
-    assert {"memory_needed.parquet", "gradient_decay.parquet", "surrogates.parquet", "surrogate.json"} <= written
+    assert {"memory_needed.parquet", "memory_units.parquet", "retention.parquet"} <= written
+    assert {"gradient_decay.parquet", "surrogates.parquet", "surrogate.json"} <= written
     copied = json.loads((tmp_path / "why" / "surrogate.json").read_bytes())
     assert copied["linear"]["terms"][0]["input"] == "y at lag 4"
     assert copied["tree"]["text"][0].startswith("y at lag 4 <= ")
@@ -140,6 +141,7 @@ def test_everything_is_written_and_every_report_shows_the_same(
         "Which stretch of time decided",
         "Maps of single series",
         "How far back the model looks",
+        "What the cells remember",
         "How gradients decay",
         "A simpler model",
         result.findings[1][:40],

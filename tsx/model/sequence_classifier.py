@@ -121,21 +121,30 @@ class SequenceClassifier(nn.Module):
 
         `backward` (B, T, I): what that encoder reads, by default the same `inputs`.
         """
-        segments, others = (
-            each.unflatten(1, (-1, self.config.segment)).flatten(2)
-            for each in (inputs, inputs if backward is None else backward)
-        )
-        steps = -(-lengths // self.config.segment)
-        at = torch.arange(segments.shape[1], device=inputs.device)
-        valid = at < steps[:, None]
+        segments, steps = self.segments(inputs), self.steps(lengths)
+        valid = torch.arange(segments.shape[1], device=inputs.device) < steps[:, None]
         states = self.forward_encoder(segments)
         final = states[torch.arange(len(states), device=inputs.device), steps - 1]
         if self.backward_encoder is None:
             return states, valid, final
-        turned = torch.where(valid, steps[:, None] - 1 - at, at)[..., None]  # padding stays where it is
-        back = self.backward_encoder(others.gather(1, turned.expand_as(others)))
-        back = back.gather(1, turned.expand_as(back))
+        back = segments if backward is None else self.segments(backward)
+        back = self.turned(self.backward_encoder(self.turned(back, steps)), steps)
         return torch.cat([states, back], -1), valid, torch.cat([final, back[:, 0]], -1)
+
+    def segments(self, inputs: Tensor) -> Tensor:
+        """Inputs (B, T, I) as what is read in each recurrent step, (B, S, p I)."""
+        return inputs.unflatten(1, (-1, self.config.segment)).flatten(2)
+
+    def steps(self, lengths: Tensor) -> Tensor:
+        """(B) recurrent steps of series of these lengths (B)."""
+        return -(-lengths // self.config.segment)
+
+    @staticmethod
+    def turned(values: Tensor, steps: Tensor) -> Tensor:
+        """(B, S, D) with the first `steps` (B) of each series in the opposite order; padding stays where it is."""
+        at = torch.arange(values.shape[1], device=values.device)
+        index = torch.where(at < steps[:, None], steps[:, None] - 1 - at, at)[..., None]
+        return values.gather(1, index.expand_as(values))
 
     def patterns(self, inputs: Tensor, batch: SequenceBatch) -> Tensor:
         """(B, 2 F): what the convolutions find in the inputs (B, T, I); nothing where there are none."""

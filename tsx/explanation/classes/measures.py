@@ -8,11 +8,12 @@ from __future__ import annotations
 from tsx.explanation.classes.context_ablation import CONTEXT_ABLATION
 from tsx.explanation.classes.gradients import GRADIENT
 from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults
+from tsx.explanation.classes.memory import MEMORY
 from tsx.explanation.classes.surrogates import SURROGATES
 from tsx.explanation.measure import ResultsOf, take
 from tsx.progress import SILENT, Progress
 
-MEASURES: tuple[ClassMeasure, ...] = (CONTEXT_ABLATION, GRADIENT, SURROGATES)
+MEASURES: tuple[ClassMeasure, ...] = (CONTEXT_ABLATION, MEMORY, GRADIENT, SURROGATES)
 """In the order of their findings within a group, the most consequential first."""
 
 

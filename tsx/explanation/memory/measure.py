@@ -156,7 +156,7 @@ def measure_memory(encoder: Encoder, inputs: Tensor) -> list[LayerMemory]:
     """Every layer's memory over the windows whose recurrent inputs (B, S, I) these are."""
     with torch.inference_mode():
         if encoder.capabilities.has_forget_gate:
-            return _gate_memory(encoder, inputs)
+            return gate_memory(encoder, inputs, torch.full_like(inputs[:, 0, 0], inputs.shape[1], dtype=torch.int64))
         return [_jacobian_memory(layer) for layer in encoder.trace(inputs)]
 
 
@@ -198,20 +198,30 @@ def _median(values: np.ndarray) -> float | None:
     return median if np.isfinite(median) else None
 
 
-def _gate_memory(encoder: Encoder, inputs: Tensor) -> list[LayerMemory]:
-    """From sums over windows, so that the gates of all windows need never be held at once."""
+def gate_memory(encoder: Encoder, inputs: Tensor, steps: Tensor) -> list[LayerMemory]:
+    """Every layer's memory by its forget gates, over series (B, S, I) of which the first `steps` (B) count.
+
+    A retention at k steps is averaged over the series that are so long. From sums over series, so that the gates of all
+    need never be held at once.
+    """
     totals: list[_Sums] = []
-    for part in inputs.split(max(1, REPLAYED // (inputs.shape[1] * encoder.size))):
-        sums = [_sums(gates) for gates in encoder.gates(part)]
-        totals = [total.plus(more) for total, more in zip(totals, sums)] if totals else sums
+    size = max(1, REPLAYED // (inputs.shape[1] * encoder.size))
+    with torch.inference_mode():
+        for part, lengths in zip(inputs.split(size), steps.split(size)):
+            sums = [_sums(gates, lengths) for gates in encoder.gates(part)]
+            totals = [total.plus(more) for total, more in zip(totals, sums)] if totals else sums
     return [total.memory(len(inputs)) for total in totals]
 
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Sums over windows of one layer: (S, D), (D), (D), (D), (S), (S), (S); `most` (D) is a maximum."""
+    """Sums over windows of one layer: (S, D), (S), (D), (D), (D), (S), (S), (S); `most` (D) is a maximum.
+
+    `there` (S): how many windows have so many steps.
+    """
 
     retention: Tensor
+    there: Tensor
     keep: Tensor
     rate: Tensor
     saturated: Tensor
@@ -226,11 +236,10 @@ class _Sums:
         return _Sums(**sums, most=torch.maximum(self.most, other.most))
 
     def memory(self, windows: int) -> LayerMemory:
-        steps, units = self.retention.shape
-        count = windows * steps
+        units, count = self.retention.shape[1], self.there.sum()
         size = self.size.clamp(min=torch.finfo(self.size.dtype).tiny)
         return LayerMemory(
-            retention=(self.retention / windows).cpu().numpy(),
+            retention=(self.retention / self.there[:, None]).cpu().numpy(),
             keep=(self.keep / count).cpu().numpy(),
             rate=(self.rate / count).cpu().numpy(),
             written=(self.share / windows).cpu().numpy(),
@@ -241,21 +250,41 @@ class _Sums:
         )
 
 
-def _sums(gates: Gates) -> _Sums:
+def _sums(gates: Gates, steps: Tensor) -> _Sums:
+    gates, there = _ending_together(gates, steps)
     held = contributions(gates)
     written = held.abs().sum(-1)
     share = written / written.sum(1, keepdim=True).clamp(min=torch.finfo(written.dtype).tiny)
-    keep = gates.keep
+    keep, read = gates.keep, there[..., None]
+    newest_first = there.flip(1)
     return _Sums(
-        retention=keep.flip(1).cumprod(1).sum(0),  # newest first, so that a cumulative product runs back in time
-        keep=keep.sum((0, 1)),
-        rate=keep.clamp(1e-12, 1 - 1e-7).log().sum((0, 1)),
-        saturated=(keep > SATURATED).to(keep.dtype).sum((0, 1)),
+        # newest first, so that a cumulative product runs back in time
+        retention=(keep.flip(1).cumprod(1) * newest_first[..., None]).sum(0),
+        there=newest_first.sum(0),
+        keep=(keep * read).sum((0, 1)),
+        rate=(keep.clamp(1e-12, 1 - 1e-7).log() * read).sum((0, 1)),
+        saturated=((keep > SATURATED) & read).to(keep.dtype).sum((0, 1)),
         share=share.sum(0),
         size=written.sum(0),
         net=held.sum((0, -1)),
         most=gates.write.abs().sum(1).amax(0),
     )
+
+
+def _ending_together(gates: Gates, steps: Tensor) -> tuple[Gates, Tensor]:
+    """The gates of the first `steps` (B), moved so that all series end at the last step, and which (B, S) these are.
+
+    Before them nothing is written and all is kept.
+    """
+    length = gates.keep.shape[1]
+    at = torch.arange(length, device=steps.device) - (length - steps[:, None])
+    there = at >= 0
+    if bool(there.all()):
+        return gates, there
+    index = at.clamp(min=0)[..., None].expand_as(gates.keep)
+    outside = ~there[..., None]
+    keep, write = gates.keep.gather(1, index), gates.write.gather(1, index)
+    return Gates(keep.masked_fill(outside, 1.0), write.masked_fill(outside, 0.0)), there
 
 
 def _jacobian_memory(trace: LayerTrace) -> LayerMemory:

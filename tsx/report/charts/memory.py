@@ -25,6 +25,7 @@ from tsx.report.labels import step_words
 from tsx.report.summaries import table_of
 from tsx.wording import percent
 
+RETENTION_TITLE = "Retention by lag: share of what the cells held that is still there"
 MIXED = 0.1
 """A net sign below this is none: the units cancel each other."""
 LEAST = 1e-8
@@ -37,26 +38,33 @@ def retention(explanation: Explanation) -> alt.LayerChart | None:
     frame = explanation.retention.sort("layer", "lag")
     if frame.is_empty():
         return None
-    layers = frame["layer"].unique().sort()
     layer = pl.format("layer {}", "layer")
-    shown = thin(frame, "lag").select(name=layer, at="lag", value="mean", low="q10", high="q90")
+    shown = frame.select(name=layer, at="lag", value="mean", low="q10", high="q90")
+    lines = retention_lines(shown, "layer", step_words(explanation))
+    parts = [*lines, *marks(season(explanation, frame["lag"]), "at", "season", explanation)]
+    return finished(parts, HEIGHT, RETENTION_TITLE)
+
+
+def retention_lines(frame: pl.DataFrame, title: str, steps: str) -> list[alt.Chart]:
+    """A line of `value` by lag (`at`) for each `name` with its band from `low` to `high`, and the 5 % line.
+
+    `title`: what the names are; `steps`: the unit of a lag.
+    """
+    names = frame["name"].unique(maintain_order=True)
     # At lag 0 nothing has been forgotten yet: the product of no gate values is 1.
     one = pl.lit(1.0)
-    start = layers.to_frame().select(name=layer, at=pl.lit(0), value=one, low=one, high=one)
-    rows = pl.concat([start, shown], how="vertical_relaxed")
-    x = lag_axis("at", f"lag ({step_words(explanation)})", rows["at"])
+    start = names.to_frame().select("name", at=pl.lit(0), value=one, low=one, high=one)
+    rows = pl.concat([start, thin(frame, "at")], how="vertical_relaxed")
+    x = lag_axis("at", f"lag ({steps})", rows["at"])
     tips = [
         alt.Tooltip("at", type="quantitative", title="lag"),
-        alt.Tooltip("name", type="nominal", title="layer"),
+        alt.Tooltip("name", type="nominal", title=title),
         alt.Tooltip("value", type="quantitative", title="retention", format=".2~%"),
     ]
-    names = start["name"].to_list()
-    parts = [
-        *banded(rows, names, x, share_axis("value", "retention"), tips, faint=True),
+    return [
+        *banded(rows, names.to_list(), x, share_axis("value", "retention"), tips, faint=True),
         level_line(0.05),
-        *marks(season(explanation, frame["lag"]), "at", "season", explanation),
     ]
-    return finished(parts, HEIGHT, "Retention by lag: share of what the cells held that is still there")
 
 
 def written(explanation: Explanation) -> alt.LayerChart | None:

@@ -8,8 +8,9 @@ from tsx.explanation.classes.result import ClassExplanation
 from tsx.model.sequence_classifier import ROUTES
 from tsx.panel.calendar import Calendar
 from tsx.report.document import Cell, Column, Figure, Listing, ReportTable, Section, ShareCell, Sparkline
-from tsx.report.labels import capital, chosen_lags, numbers, span, words
+from tsx.report.labels import capital, chosen_lags, numbers, span, step_words, words
 from tsx.report.labels import reach as lag_range
+from tsx.report.sections.memory import unit_scales
 from tsx.report.summaries import table_of
 from tsx.wording import NOT_DEFINED, and_list, count, fixed, number, percent
 
@@ -66,6 +67,32 @@ def reach(explanation: ClassExplanation) -> Section:
         figures=(figure,),
         tables=(ReportTable("With the newest rows alone", columns, rows, note),),
     )
+
+
+def memory(explanation: ClassExplanation) -> Section:
+    """What the cells of either encoder hold on to."""
+    units, retention = table_of(explanation, "memory_units"), table_of(explanation, "retention")
+    if units is None or retention is None:
+        return Section("memory", "")
+    names = units["direction"].unique(maintain_order=True).to_list()
+    longest = int(retention["lag"].max())  # type: ignore[arg-type]
+    tables = tuple(
+        unit_scales(
+            units.filter(pl.col("direction") == name),
+            longest,
+            step_words(explanation),
+            f"Time scales of the units that read {name}",
+        )
+        for name in names
+    )
+    figure = Figure(
+        "retention",
+        "Retention by lag",
+        "Share of what was held that the forget gates let through to the end of the reading: mean over units, band "
+        "from 10 to 90 % of them. The encoder that reads backward ends at the oldest step, and its lags count from "
+        "there. Dashed: 5 %, where a memory span ends.",
+    )
+    return Section("memory", "What the cells remember", figures=(figure,), tables=tables)
 
 
 def gradient(explanation: ClassExplanation) -> Section:

@@ -10,6 +10,7 @@ import polars as pl
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.report.charts.axes import lag_axis, level_line, logarithmic, share_axis, steps_axis, thin
 from tsx.report.charts.elements import HEIGHT, banded, finished
+from tsx.report.charts.memory import RETENTION_TITLE, retention_lines
 from tsx.report.classes.inside import routes_of
 from tsx.report.labels import step_words
 from tsx.report.summaries import table_of
@@ -40,6 +41,18 @@ def needed(explanation: ClassExplanation) -> list[alt.LayerChart]:
     return [finished(parts, HEIGHT, "What is left with the newest rows alone")]
 
 
+def retention(explanation: ClassExplanation) -> list[alt.LayerChart]:
+    """Mean retention by lag of either encoder, the band of 10 to 90 % of the units, and the 5 % line."""
+    frame = table_of(explanation, "retention")
+    if frame is None:
+        return []
+    several = frame["layer"].n_unique() > 1
+    name = pl.format("{}, layer {}", "direction", "layer") if several else pl.col("direction")
+    shown = frame.select(name=name, at="lag", value="mean", low="q10", high="q90")
+    lines = retention_lines(shown, "reading", step_words(explanation))
+    return [finished(lines, HEIGHT, RETENTION_TITLE)]
+
+
 def gradient(explanation: ClassExplanation) -> list[alt.LayerChart]:
     """Mean gradient norm by lag on a log axis, a line for each way through the networks."""
     frame = table_of(explanation, "gradient_decay")
@@ -62,5 +75,9 @@ def gradient(explanation: ClassExplanation) -> list[alt.LayerChart]:
     return [finished(banded(rows, list(titles.values()), x, y, tips), HEIGHT, "Mean gradient norm by lag")]
 
 
-INSIDE: dict[str, Callable[[ClassExplanation], list[alt.LayerChart]]] = {"needed": needed, "gradient": gradient}
+INSIDE: dict[str, Callable[[ClassExplanation], list[alt.LayerChart]]] = {
+    "needed": needed,
+    "retention": retention,
+    "gradient": gradient,
+}
 """By the key that the sections know them by."""

@@ -37,7 +37,7 @@ def section(explanation: Explanation) -> Section | None:
             for t in (
                 _retention(explanation, calendar),
                 gates,
-                _units(units, config.context_length, step_words(explanation)),
+                unit_scales(units, config.context_length, step_words(explanation)),
             )
             if t is not None
         ),
@@ -181,18 +181,19 @@ def _gates(explanation: Explanation) -> ReportTable | None:
     )
 
 
-def _units(units: pl.DataFrame, context: int, unit: str) -> ReportTable:
+def unit_scales(units: pl.DataFrame, context: int, unit: str, title: str = "Time scales of the units") -> ReportTable:
+    """Time constants, half-lives and memory spans of each layer: quantiles over its units, in steps (`unit`)."""
     rows: list[tuple[Cell, ...]] = []
     names = [("time constant", "time_constant"), ("half-life", "half_life")]
     if has_measured(units):
         names.append(("measured half-life", "measured_half_life"))
     for (layer,), part in units.sort("layer", "unit").group_by("layer", maintain_order=True):
-        for title, name in names:
+        for what, name in names:
             values = part[name].fill_nan(None).drop_nulls()
             at = [values.quantile(q, "nearest") if len(values) else None for q in (0.1, 0.5, 0.9)]
             seen = context if name == "measured_half_life" else math.inf  # what lies beyond was not measured
             cells = [f"> {context}" if value is not None and value > seen else number(value, 3) for value in at]
-            rows.append((str(layer), title, *cells, ""))
+            rows.append((str(layer), what, *cells, ""))
         censored = part["censored"].fill_null(True)
         spans = (
             part["memory_span"].cast(pl.Float64).zip_with(~censored, pl.Series([math.inf])).fill_null(math.inf).sort()
@@ -207,7 +208,7 @@ def _units(units: pl.DataFrame, context: int, unit: str) -> ReportTable:
         *numbers("10 %", "median", "90 %"),
         Column("", "prose"),
     )
-    return ReportTable("Time scales of the units", columns, tuple(rows), "quantiles over the units of a layer")
+    return ReportTable(title, columns, tuple(rows), "quantiles over the units of a layer")
 
 
 def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, ...]:
