@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tsx.model.convolution import ConvolutionStem
 from tsx.model.embedding import EMBEDDING, WordEmbedding, carried_forward, time_since_observed
+from tsx.model.encoders.base import Encoder
 from tsx.model.encoders.registry import new_encoder
 from tsx.model.heads.classes import ClassHead, StatePooling, largest, mean
 from tsx.model.scaler import masked_mean
@@ -82,7 +83,7 @@ class SequenceClassifier(nn.Module):
         self.words = WordEmbedding(channels.words, config.at_once)
         inputs = config.step_inputs * config.segment
 
-        def encoder() -> nn.Module:
+        def encoder() -> Encoder:
             return new_encoder(config.cell, inputs, config.hidden_size, config.layers, config.dropout)
 
         self.forward_encoder = encoder()
@@ -133,7 +134,8 @@ class SequenceClassifier(nn.Module):
 
     def segments(self, inputs: Tensor) -> Tensor:
         """Inputs (B, T, I) as what is read in each recurrent step, (B, S, p I)."""
-        return inputs.unflatten(1, (-1, self.config.segment)).flatten(2)
+        read: Tensor = inputs.unflatten(1, (-1, self.config.segment)).flatten(2)
+        return read
 
     def steps(self, lengths: Tensor) -> Tensor:
         """(B) recurrent steps of series of these lengths (B)."""

@@ -52,7 +52,8 @@ def readings(member: SequenceClassifier, batch: SequenceBatch) -> Iterator[tuple
 def cells_memory(member: SequenceClassifier, batch: SequenceBatch) -> dict[str, pl.DataFrame]:
     """The tables `memory_units` and `retention`, the rows of one direction after those of the other."""
     segment = member.config.segment
-    units, retention = [], []
+    units: list[pl.DataFrame] = []
+    retention: list[pl.DataFrame] = []
     for name, encoder, inputs, steps in readings(member, batch):
         longest = int(steps.max())
         layers = gate_memory(encoder, inputs[:, :longest], steps)
