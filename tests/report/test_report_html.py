@@ -170,6 +170,7 @@ def test_every_check_shows_its_verdict(page):
 def test_a_figure_and_its_percent_sign_stay_on_one_line():
     assert tied("90 % within 5 %, a % b") == "90\N{NO-BREAK SPACE}% within 5\N{NO-BREAK SPACE}%, a % b"
     assert tied("after 1 h 10 min, 3 steps") == "after 1\N{NO-BREAK SPACE}h 10\N{NO-BREAK SPACE}min, 3 steps"
+    assert tied("(p < .001, 24 origins)") == "(p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}.001, 24 origins)"
 
 
 def test_any_series_can_be_looked_up_where_not_all_are_drawn(page, explanation):

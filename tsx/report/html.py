@@ -28,6 +28,7 @@ from tsx.runtime.drawing import drawing_program
 from tsx.sanitize import clean
 from tsx.wording import percent
 
+_TIE = re.compile(r"(?<=\d) (?=%|(?:d|h|min|s)\b)|(?<=\bp) (?=[<=] )|(?<=\bp [<=]) (?=[.\d])")
 _JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -120,8 +121,8 @@ def _environment() -> Environment:
 
 
 def tied(text: str) -> str:
-    """A sentence whose figures stay on one line with their percent sign or unit of time."""
-    return re.sub(r"(?<=\d) (?=%|(?:d|h|min|s)\b)", "\N{NO-BREAK SPACE}", text)
+    """A sentence whose figures stay on one line with their percent sign or unit of time, and a p with its figure."""
+    return _TIE.sub("\N{NO-BREAK SPACE}", text)
 
 
 def _shown(value: Any) -> Any:
