@@ -90,7 +90,7 @@ def explain_classifier(
         label = str(classifier.schema.label)
         drivers = [why] if why else driver_sentences(explained, run.tally, label, explain)
     inside = measure_classes(ClassContext(task, table), progress)
-    told = (("What drives it", (*drivers, *answered)), *(() if why else grouped(MEASURES, inside)))
+    told = (("What drives it", (*drivers, *answered)), *(() if knowledge.lacking else grouped(MEASURES, inside)))
     tables = {
         "series": _series(task, run, p),
         "lag_profile": profile,
