@@ -29,7 +29,24 @@ tsx.api.forecast = wait
 from tsx.cli.main import main
 sys.exit(main({arguments}))
 """
+LATE = """
+import os, signal, sys, weakref
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import tsx.cli.main
+tsx.cli.main.main = lambda: 3
+from tsx.__main__ import main
+class Kept: pass
+kept = Kept()
+weakref.finalize(kept, os.kill, os.getpid(), signal.{number})  # runs when the interpreter ends
+sys.exit(main())
+"""
 MANY = "ds,y\n" + "".join(f"2024-01-{1 + hour // 24:02d} {hour % 24:02d}:00,{hour % 24}\n" for hour in range(700))
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_after_the_work_changes_nothing(number: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LATE.format(number=number)], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
 @pytest.mark.parametrize(

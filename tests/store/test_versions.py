@@ -147,3 +147,20 @@ def test_versions_are_listed_without_torch(place: Path) -> None:
         [sys.executable, "-c", program, "models", "--model", str(place)], cwd=ROOT, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_list_that_saw_neither_the_old_version_nor_the_new_one_is_made_again(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is listed while one name goes and another comes may show neither."""
+    place = tmp_path / "m"
+    model.save(place)
+    seen = catalog.versions
+
+    def between(directory: Path) -> list[Path]:
+        monkeypatch.setattr(catalog, "versions", seen)
+        model.save(place, 1, keep=1)
+        return []
+
+    monkeypatch.setattr(catalog, "versions", between)
+    assert [version.name for version in catalog.list_versions(place)] == ["v2"]

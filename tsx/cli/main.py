@@ -138,6 +138,8 @@ def _run(arguments: list[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Row groups read ahead of need cost memory and, on a local disk, gain nothing; this is read when polars is loaded.
     os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", "1")
+    # Processes of a group would warn that a machine has no name where no server gives it one.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     _replace_closed_streams()
     console = Console(json=_asks_for_json(arguments))
     error: TsxError | None = None

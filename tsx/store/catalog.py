@@ -102,17 +102,23 @@ def list_versions(directory: str | Path) -> tuple[Version, ...]:
 
 def _listed(place: Path) -> tuple[Version, ...]:
     while True:
-        try:
-            pointer = read_pointer(place)
-        except DataError:  # it names no version: none is in use
-            pointer = None
+        pointer = _pointer(place)
         folders = list(versions(place)) or ([place] if has_manifest(place) else [])
         if not folders:
+            if _pointer(place) != pointer:  # another run wrote a version and removed the last one meanwhile
+                continue
             raise model_not_found(place)
         try:
             return tuple(_version(folder, pointer) for folder in folders)
         except FileNotFoundError:  # another run has removed one since they were found
             continue
+
+
+def _pointer(place: Path) -> Pointer | None:
+    try:
+        return read_pointer(place)
+    except DataError:  # it names no version: none is in use
+        return None
 
 
 def _version(folder: Path, pointer: Pointer | None) -> Version:

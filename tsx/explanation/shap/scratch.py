@@ -31,10 +31,11 @@ class Scratch:
             parent = parent.parent
         try:
             _remove_abandoned(parent)
-            self.path, claimed = _claimed_folder(parent)
+            with uninterrupted():  # until somebody removes the folder
+                self.path, claimed = _claimed_folder(parent)
+                self._at_the_end = weakref.finalize(self, _remove_folder, self.path, claimed)
         except OSError as error:
             raise not_writable(place or tempfile.gettempdir(), error) from None
-        self._at_the_end = weakref.finalize(self, _remove_folder, self.path, claimed)
 
     def remove(self) -> None:
         """Remove the folder now. A signal meanwhile would be lost in a finalizer."""
