@@ -13,6 +13,7 @@ import pytest
 import tsx
 from tsx.errors import ConfigError, DataError
 from tsx.report.tables import write_explanation
+from tsx.workflows.origin import _named
 
 ROWS, HORIZON = 130, 4
 ASKED = {"windows": 3, "max_evals": 60}
@@ -176,5 +177,7 @@ def test_an_explanation_names_its_model_its_table_and_the_command_that_asks_the_
     of_frame = tsx.explain(frame, model=model, **ASKED).origin
     assert of_frame.data_sha256 == origin.data_sha256
     assert of_frame.command == origin.command.replace("shops.parquet", "DATA")
+    assert _named(".") == ["."]
+    assert _named("sales/-x.csv") == ["./-x.csv"]  # no flag
     assert tsx.explain(other, model=model, **ASKED).origin.data_sha256 != origin.data_sha256
     assert {row["step"] for row in origin.per_step} == {1, 2, 3, 4}

@@ -71,7 +71,10 @@ def _command(request: Request, source: Source | None) -> str:
 
 def _named(source: Source | None) -> list[str]:
     """The words of a table without folders; none for a query, which is a setting of its own."""
-    return [] if source is None or isinstance(source, Query) else [Path(word).name for word in words_of(source)]
+    if source is None or isinstance(source, Query):
+        return []
+    names = (Path(word).name or word for word in words_of(source))
+    return [f"./{name}" if name.startswith("-") and name != "-" else name for name in names]
 
 
 OF_THE_PLACE = ("connection", "out", "report", "device", "engine", "config", "pseudonym_key")
