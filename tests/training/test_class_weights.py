@@ -7,7 +7,7 @@ import pytest
 
 from tsx.baselines.classes import fit_logistic
 from tsx.training.class_folds import MANY_SERIES, plan_folds, stratified_folds
-from tsx.training.class_weights import choose_weights, combine, log_loss, network_weights
+from tsx.training.class_weights import choose_weights, combine, log_loss
 
 
 def parts_of(strengths: tuple[float, ...], series: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -50,17 +50,6 @@ def test_confidence_that_is_too_high_is_taken_away() -> None:
     odds = 3 * (parts[0][:, 1] - parts[0][:, 0])
     bold = np.column_stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)])[None]
     assert choose_weights(with_frequencies(bold, codes), codes)[0] == pytest.approx(1 / 3, abs=0.04)
-
-
-def test_of_the_network_alone_only_its_confidence_is_chosen() -> None:
-    parts, codes = parts_of((0.5, 2.0), series=4000)
-    parts = with_frequencies(parts, codes)
-    weights = network_weights(parts, codes)
-    assert weights[1:].tolist() == [0.0, 0.0]  # although the second part knows more
-    tempered = [
-        log_loss(factor * parts[0] - np.logaddexp(*(factor * parts[0].T))[:, None], codes) for factor in (0.8, 1.25)
-    ]
-    assert log_loss(combine(parts[:1], weights[:1]), codes) < min(tempered)
 
 
 def test_of_a_handful_of_series_all_parts_are_believed_about_alike() -> None:

@@ -342,6 +342,14 @@ def test_an_ensemble_has_as_many_networks_for_each_part(tmp_path: Path) -> None:
     assert "ensemble" in {each.name for each in fitted.decisions}
 
 
+def test_a_network_that_is_to_classify_alone_does_so_after_an_update_too(tmp_path: Path) -> None:
+    model = tmp_path / "m"
+    fitted = tsx.fit(stays(), label="outcome", model=model, network_only=True, max_steps=8, hidden_size=4)
+    assert fitted.classifier.network.weights.tolist() == [1.0, 0.0, 0.0, 0.0]
+    updated = tsx.fit(stays(90), label="outcome", model=model, update=True, max_steps=2)
+    assert updated.classifier.network.weights.tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
 def test_the_newest_series_are_held_out_where_that_is_asked(tmp_path: Path) -> None:
     days = pl.date(2024, 1, 1) + pl.duration(days=pl.col("hour") + 100 * pl.col("stay").str.slice(1).cast(pl.Int64))
     table = stays().with_columns(day=days).drop("hour")

@@ -348,8 +348,8 @@ class Settings(Checked):
     )
     network_only: bool = setting(
         False,
-        "Let the whole output of the network count, whatever held-out rows say of it. With --label: leave out the "
-        "regression and the trees.",
+        "Let the whole output of the network count, whatever held-out rows say of it. With --label: without the "
+        "regression and the trees, and without calibration.",
         group=TRAINING,
     )
     shift: float | None = setting(

@@ -31,7 +31,8 @@ Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 class WindowLesson:
     """Windows at the `learn` cutoffs, and batches `validate` that lie later in time.
 
-    The loss on these is that with the weight of the network that suits them best. A process of a group draws what all
+    The loss on these is that with the weight of the network that suits them best, or that of the network alone where
+    it is to forecast so. A process of a group draws what all
     of them draw, and keeps its share of it. Raises ConfigError `settings-contradict` for more processes than windows.
     """
 
@@ -78,7 +79,8 @@ class WindowLesson:
         return pinball(quantiles, target, self.network.head.levels), (~torch.isnan(target)).sum()
 
     def loss(self) -> float:
-        return float(losses_by_weight(self.network, self.held, self.group).min())
+        losses = losses_by_weight(self.network, self.held, self.group)
+        return float(losses[-1] if self.config.network_only else losses.min())
 
     def state(self) -> list[Any]:
         return [self.draws.bit_generator.state, self.hide.bit_generator.state]
