@@ -116,6 +116,17 @@ def fixed(value: float | None, places: int) -> str:
     return f"{round(value, places) + 0.0:,.{places}f}"  # adding 0 turns a minus zero into a zero
 
 
+def threshold(value: float, gap: float) -> str:
+    """A number that divides values with a `gap` between them: three digits, or as many more as leave it in the middle
+    half of the gap. Without separators of thousands, so that a year reads as one.
+    """
+    for digits in range(3, 16):
+        text = number(value, digits).replace(",", "")
+        if abs(float(text) - value) <= gap / 4:
+            break
+    return text
+
+
 def decimals(width: float) -> int:
     """Decimals that show a difference of `width` with three significant digits."""
     if not math.isfinite(width) or width <= 0:

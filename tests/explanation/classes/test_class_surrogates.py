@@ -56,6 +56,28 @@ def test_a_threshold_is_a_split_in_the_users_units_however_small_these_are() -> 
     assert "log-odds 3.00" in found.details["tree"]["text"][3]
 
 
+def thresholds(values: np.ndarray, odds: np.ndarray) -> list[str]:
+    """Those of the tree, in the order of its lines."""
+    found = fit_surrogates(Read(values[:, None], [Input("it")]), odds[:, None], ("ward",))
+    lines = [line.split() for line in found.details["tree"]["text"]]
+    return [line[-1] for line in lines if line[:2] == ["it", "<="]]
+
+
+@pytest.mark.parametrize(("above", "written"), [(139, "139.5"), (2019, "2019.5"), (1_000_138, "1000138.5")])
+def test_a_threshold_between_two_whole_numbers_is_written_between_them(above: int, written: str) -> None:
+    whole = above + np.random.default_rng(1).integers(-9, 10, size=400).astype(float)
+    assert thresholds(whole, np.where(whole > above, 3.0, -3.0)) == [written]
+
+
+def test_nested_thresholds_that_are_close_are_told_apart_and_divide_the_series_as_the_tree_does() -> None:
+    pressure = np.random.default_rng(2).uniform(980, 1040, size=800).round(1)
+    pressure[::2] = np.random.default_rng(3).uniform(1012.5, 1013.9, size=400).round(1)
+    odds = np.where(pressure > 1013.2, 9.0, 0.0) + np.where(pressure > 1012.9, 4.0, 0.0)
+    outer, inner = sorted(map(float, thresholds(pressure, odds)))
+    assert 1012.9 < outer < 1013.0
+    assert 1013.2 < inner < 1013.3
+
+
 def test_what_no_surrogate_can_say_is_said_of_none() -> None:
     given = seen()
     odds = np.random.default_rng(5).normal(size=(400, 1))
@@ -125,8 +147,8 @@ def test_what_a_surrogate_reads_are_the_users_own_values_by_name() -> None:
 
 def test_conditions_on_what_is_or_is_not_the_case_are_said_so() -> None:
     old = Input("kind is old", "kind is not old")
-    assert (old.condition(">", 0.5), old.condition("<=", 0.5)) == ("kind is old", "kind is not old")
-    assert Input("age").condition("<=", 61.239) == "age <= 61.2"
+    assert (old.condition(">", 0.5, 1.0), old.condition("<=", 0.5, 1.0)) == ("kind is old", "kind is not old")
+    assert Input("age").condition("<=", 61.239, 1.0) == "age <= 61.2"
 
 
 def test_every_summary_has_its_part_named_in_the_order_of_the_summaries() -> None:

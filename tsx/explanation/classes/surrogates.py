@@ -32,7 +32,7 @@ from tsx.explanation.simple_models import (
     varies,
 )
 from tsx.model.summaries import Summary, summaries, summary_parts
-from tsx.wording import count, number, percent
+from tsx.wording import count, percent, threshold
 
 SERIES = 1024
 """Series at most, of which every fourth judges."""
@@ -73,11 +73,11 @@ class Input:
     name: str
     otherwise: str = ""
 
-    def condition(self, sign: str, threshold: float) -> str:
-        """That it is `<=` or `>` a threshold, in words."""
+    def condition(self, sign: str, value: float, gap: float) -> str:
+        """That it is `<=` or `>` a value, around which no series is within a `gap`, in words."""
         if self.otherwise:
             return self.name if sign == ">" else self.otherwise
-        return f"{self.name} {sign} {number(threshold, 3)}"
+        return f"{self.name} {sign} {threshold(value, gap)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +175,11 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], small
         guess = model(inputs[judge])
         return Score(name, r2(guess, odds[judge]) or 0.0, float((said(guess) == own).mean()), terms)
 
-    def condition(column: int, sign: str, threshold: float) -> str:
+    def condition(column: int, sign: str, split: float) -> str:
         k = int(among[column])
-        return seen.inputs[k].condition(sign, float(center[k] + threshold * scale[k]))
+        held = inputs[~judge, k]
+        gap = held[held > split].min() - held[held <= split].max()
+        return seen.inputs[k].condition(sign, float(center[k] + split * scale[k]), float(gap * scale[k]))
 
     def leaf(node: RegressionTree) -> str:
         best = int(node.mean.argmax())
