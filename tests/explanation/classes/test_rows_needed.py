@@ -107,22 +107,39 @@ def test_words_are_taken_away_as_numbers_are() -> None:
     assert needed(population(rule, 8, np.full(96, 8))) == 3
 
 
-def test_what_is_constant_in_a_series_and_its_length_need_one_row() -> None:
+def test_whether_a_series_is_longer_than_eight_rows_takes_nine_of_them() -> None:
     lengths = np.random.default_rng(3).integers(2, 15, size=64)
-    assert needed(population(lambda series: (series.lengths - 8).float(), 14, lengths)) == 1
+    assert needed(population(lambda series: 10.0 * (series.lengths > 8) - 5, 14, lengths)) == 9
+
+
+def test_of_series_as_long_as_each_other_the_length_needs_no_rows() -> None:
+    def rule(series: SequenceBatch) -> Tensor:
+        return newest(series, 1) * (series.lengths == 14)
+
+    assert needed(population(rule, 14, np.full(64, 14))) == 1
 
 
 def test_a_model_that_says_the_same_of_every_series_needs_nothing() -> None:
     assert rows_needed(population(lambda series: torch.zeros(len(series)), 8, np.full(32, 8))) == []
 
 
-def test_what_stands_for_older_rows_holds_nothing_of_them() -> None:
-    some = population(threshold_at(1), 6, np.array([6, 6, 4, 2, 6]))
+@pytest.mark.parametrize(
+    ("lengths", "names", "length"),
+    [
+        ([6, 6, 6, 6, 6], {"missing", "cut off", "of others"}, 6),
+        ([6, 6, 4, 2, 6], {"cut off", "of others"}, 6),
+        ([6, 6, 4, 2, 6], {"cut off", "of others"}, 5),
+        ([6, 6, 4, 2, 6], {"cut off", "of others"}, 3),
+    ],
+)
+def test_what_stands_for_older_rows_holds_nothing_of_them(lengths: list[int], names: set[str], length: int) -> None:
+    some = population(threshold_at(1), 6, np.array(lengths))
     ways = dict(without_older(some, 3))
-    assert set(ways) == {"missing", "cut off", "of others"}
+    assert set(ways) == names
     spoilt = some.rows.clone()
     older = torch.tensor([lag is not None and lag > 3 for _, lag in some.cells.keys])
-    spoilt[0, older] = 77.0  # of one series: the others are not to notice, nor is this one
+    spoilt[0, older] = 77.0  # of one series, which is not to notice
+    spoilt[0, -1] = length
     again = dict(without_older(Population(some.classifier, some.cells, spoilt), 3))
     for name, rows in ways.items():
         for before, after in zip(rows, again[name], strict=True):

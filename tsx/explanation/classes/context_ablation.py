@@ -2,9 +2,10 @@
 
 What is measured is the whole model: networks, regression and trees together. Nothing is trained again.
 
-What stands in the place of the older rows must say nothing of them, and should be something that the model can cope
-with. Three such things are tried: they are missing; the series begins later; or they are those of other series, several
-in turn, over which probabilities are averaged. That one of them keeps what is said shows that the newest rows are
+What stands in the place of the older rows must say nothing of them, nor how many there were, and should be something
+that the model can cope with. Three such things are tried: they are missing, where all series are of one length; the
+series begins later; or they are those of other series, as many as these have, of several in turn, over which
+probabilities are averaged. That one of them keeps what is said shows that the newest rows are
 enough, so the first one counts that does, and otherwise the one that keeps most.
 """
 
@@ -120,16 +121,27 @@ def try_newest(population: Population, whole: np.ndarray, length: int) -> Tried:
 
 
 def without_older(population: Population, length: int) -> Iterator[tuple[str, list[Tensor]]]:
-    """The cells (B, M) of the series with something else before their newest `length` rows, by what it is."""
+    """The cells (B, M) of the series with something else before their newest `length` rows, by what it is.
+
+    How long a series is, is read from its older rows too: that it is longer than `length` stays, by how much does not.
+    """
     cells, rows = population.cells, population.rows
+    steps = rows[:, -1]
     older = torch.tensor([lag is not None and lag > length for _, lag in cells.keys], device=rows.device)
     words = torch.arange(len(cells.keys), device=rows.device) >= cells.numbers_over_time
     nothing = torch.where(words, float(NO_WORD), torch.nan)
-    yield "missing", [torch.where(older, nothing, rows)]
-    yield "cut off", [torch.cat([rows[:, :-1], rows[:, -1:].clamp(max=length)], 1)]
+    if bool((steps == steps[0]).all()):
+        yield "missing", [torch.where(older, nothing, rows)]
+    yield "cut off", [_with_steps(rows, steps.clamp(max=length))]
     # never one's own: turned by 1 to B - 1
-    turns = 1 + evenly_spaced(len(rows) - 1, OTHERS)
-    yield "of others", [torch.where(older, rows.roll(int(turn), 0), rows) for turn in turns]
+    others = [rows.roll(int(turn), 0) for turn in 1 + evenly_spaced(len(rows) - 1, OTHERS)]
+    lent = [torch.where(steps < length, steps, other[:, -1].clamp(min=length)) for other in others]
+    yield "of others", [_with_steps(torch.where(older, other, rows), own) for other, own in zip(others, lent)]
+
+
+def _with_steps(rows: Tensor, steps: Tensor) -> Tensor:
+    """The cells (B, M) of series that have so many `steps` (B)."""
+    return torch.cat([rows[:, :-1], steps[:, None]], 1)
 
 
 def needed_sentence(tried: list[Tried], label: str, calendar: Calendar, series: int) -> str:
