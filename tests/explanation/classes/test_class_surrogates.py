@@ -145,6 +145,20 @@ def test_what_a_surrogate_reads_are_the_users_own_values_by_name() -> None:
     assert len(column) == found.values.shape[1]
 
 
+def test_a_lag_before_the_first_step_of_a_series_is_not_missing() -> None:
+    made = []
+    for n in range(40):
+        values = np.random.default_rng(n).normal(size=(1, 2 if n % 2 else 4))
+        values[0, 0] = np.nan if n % 4 < 2 else values[0, 0]
+        made.append(Series(values.tolist(), float(n), "old", "no"))
+    found = read(Population.of(classifier_of(1, 4), panel_of(made), 100))
+    column = {each.name: found.values[:, k] for k, each in enumerate(found.inputs)}
+    number = np.arange(40)
+    np.testing.assert_array_equal(column["a at lag 4 is missing"], number % 4 == 0)
+    np.testing.assert_array_equal(column["a at lag 2 is missing"], number % 4 == 1)
+    assert "a at lag 3 is missing" not in column
+
+
 def test_conditions_on_what_is_or_is_not_the_case_are_said_so() -> None:
     old = Input("kind is old", "kind is not old")
     assert (old.condition(">", 0.5, 1.0), old.condition("<=", 0.5, 1.0)) == ("kind is old", "kind is not old")

@@ -107,15 +107,17 @@ def read(population: Population) -> Read:
     places = np.arange(cells.numbers_over_time - newest, cells.numbers_over_time)
     rows = population.rows.cpu().numpy()
     values = in_units(rows[:, places].astype(np.float64), np.tile(location, cells.steps)[places])
-    at_lag = [f"{name} at lag {lag}" for name, lag in (cells.keys[place] for place in places)]
-    missing = np.isnan(values)
+    keys = [cells.keys[place] for place in places]
+    at_lag = [f"{name} at lag {lag}" for name, lag in keys]
+    # before its first step a series has nothing that could be missing
+    missing = np.isnan(values) & (np.array([lag for _, lag in keys], dtype=np.int64) <= rows[:, -1:])
     often = np.flatnonzero((missing.mean(0) >= OFTEN) & (missing.mean(0) <= 1 - OFTEN))
     return Read(
         np.concatenate([told, values, missing[:, often].astype(np.float64), rows[:, -1:]], axis=1),
         [
             *map(summary_input, parts),
             *map(Input, at_lag),
-            *(Input(f"{at_lag[k]} is missing", f"{at_lag[k]} is observed") for k in often),
+            *(Input(f"{at_lag[k]} is missing", f"{at_lag[k]} is not missing") for k in often),
             Input(LENGTH),
         ],
     )
