@@ -109,6 +109,13 @@ def test_where_there_is_nothing_to_copy_the_reason_is_given(count: int, odds: Ru
     assert words in (found.reason or "")
 
 
+def test_a_mistyped_value_of_a_judging_series_counts_as_far_out_as_it_does_for_the_networks() -> None:
+    given = seen()
+    odds = (given.values[:, :1] - 100) / 20
+    given.values[3, 0], odds[3] = 8000.0, 10.0  # every fourth series judges
+    assert fit_surrogates(given, odds, ("ward",)).scores[0].fidelity > 0.99
+
+
 def test_no_leaf_holds_fewer_series_than_the_smallest_group_that_is_shown() -> None:
     given = seen(120)
     found = fit_surrogates(given, given.values[:, :1] ** 2, ("ward",), smallest_leaf=11)

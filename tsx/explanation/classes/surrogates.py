@@ -31,7 +31,7 @@ from tsx.explanation.simple_models import (
     tree_lines,
     varies,
 )
-from tsx.model.summaries import Summary, summaries, summary_parts
+from tsx.model.summaries import FARTHEST, Summary, summaries, summary_parts
 from tsx.wording import count, percent, threshold
 
 SERIES = 1024
@@ -167,7 +167,8 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], small
     if reason := _reason(seen.values, odds, judge):
         return Surrogates(fitted, judged, reason=reason)
     center, scale = _scales(seen.values[~judge])
-    inputs = np.nan_to_num((seen.values - center) / scale)  # a missing value is the mean
+    # a missing value is the mean, and one that was mistyped no farther than it is for the networks
+    inputs = np.nan_to_num((seen.values - center) / scale).clip(-FARTHEST, FARTHEST)
     among = candidates(inputs[~judge], odds[~judge])
     linear = sparse_linear(inputs[~judge], odds[~judge], among)
     tree_model, tree = shallow_tree(inputs[~judge], odds[~judge], among, smallest_leaf)
