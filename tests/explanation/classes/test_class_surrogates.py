@@ -85,6 +85,33 @@ def test_what_no_surrogate_can_say_is_said_of_none() -> None:
     assert sentence.startswith("No simple rule stands for the model: of how its log-odds differ over 100 series, a ")
 
 
+def test_a_tree_without_a_split_is_not_said_to_explain_anything() -> None:
+    values = np.zeros((60, 1))
+    values[4::20] = 1.0  # three series: fewer than a leaf holds
+    random = np.random.default_rng(0)
+    found = fit_surrogates(Read(values, [Input("flag")]), values + random.normal(size=(60, 1)), ("ward",))
+    assert found.scores[1].terms == 0
+    assert "a tree" not in surrogate_sentence(found, "outcome")
+
+
+def test_what_varies_only_in_series_that_do_not_choose_the_inputs_makes_no_linear_model() -> None:
+    values = np.zeros((60, 1))
+    values[4] = 1.0  # the fourth of the fitted series
+    odds = np.random.default_rng(0).normal(size=(60, 1))
+    found = fit_surrogates(Read(values, [Input("flag")]), odds, ("ward",))
+    assert [score.terms for score in found.scores] == [0, 0]
+    assert surrogate_sentence(found, "outcome") == (
+        "No simple rule stands for the model: over 15 series, nothing that one would read tells its log-odds."
+    )
+
+
+@pytest.mark.parametrize("held", [np.ones((40, 1)), np.where(np.arange(40)[:, None] % 2, np.nan, 7.0)])
+def test_where_no_input_varies_beside_its_mean_it_is_said_so(held: np.ndarray) -> None:
+    found = fit_surrogates(Read(held, [Input("pulse")]), np.random.default_rng(0).normal(size=(40, 1)), ("ward",))
+    assert found.scores == []
+    assert "nothing that a simpler model would read varies" in (found.reason or "")
+
+
 def test_of_several_classes_the_label_is_the_one_with_the_largest_log_odds() -> None:
     given = seen()
     pulse = (given.values[:, 0] - 100) / 20

@@ -31,7 +31,7 @@ from tsx.explanation.simple_models import (
     tree_lines,
     varies,
 )
-from tsx.model.summaries import FARTHEST, Summary, summaries, summary_parts
+from tsx.model.summaries import FARTHEST, MOST_COUNTED, Summary, summaries, summary_parts
 from tsx.wording import count, percent, threshold
 
 SERIES = 1024
@@ -44,6 +44,10 @@ FAITHFUL = 0.9
 """Fidelity from which a surrogate stands for the model."""
 NAMED = 3
 """Inputs of a linear model that a sentence names."""
+NOTHING_VARIES = (
+    "nothing that a simpler model would read varies: summaries and newest values of the columns, missing ones taken as "
+    f"their mean, and how often each word comes in columns of at most {MOST_COUNTED} known ones"
+)
 SUMMARY_WORDS = {
     "first": "first {}",
     "last": "last {}",
@@ -164,12 +168,14 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], small
     """Fit on three of four series, judge on every fourth. `odds` (n, O) of the `classes` (O) are what is copied."""
     judge = np.arange(len(odds)) % 4 == 3
     fitted, judged = int((~judge).sum()), int(judge.sum())
-    if reason := _reason(seen.values, odds, judge):
+    if reason := _reason(odds, judge):
         return Surrogates(fitted, judged, reason=reason)
     center, scale = _scales(seen.values[~judge])
     # a missing value is the mean, and one that was mistyped no farther than it is for the networks
     inputs = np.nan_to_num((seen.values - center) / scale).clip(-FARTHEST, FARTHEST)
     among = candidates(inputs[~judge], odds[~judge])
+    if not len(among):
+        return Surrogates(fitted, judged, reason=NOTHING_VARIES)
     linear = sparse_linear(inputs[~judge], odds[~judge], among)
     tree_model, tree = shallow_tree(inputs[~judge], odds[~judge], among, smallest_leaf)
     own = said(odds[judge])
@@ -229,8 +235,8 @@ def _terms(linear: Linear, inputs: list[Input], center: np.ndarray, scale: np.nd
     ]
 
 
-def _reason(values: np.ndarray, odds: np.ndarray, judge: np.ndarray) -> str | None:
-    """Why there can be no surrogate; None where there can."""
+def _reason(odds: np.ndarray, judge: np.ndarray) -> str | None:
+    """Why these log-odds of these series can have no surrogate; None where they can."""
     fitted, judged = int((~judge).sum()), int(judge.sum())
     if fitted < FEWEST_FITTED or judged < FEWEST_JUDGED:
         return (
@@ -239,8 +245,6 @@ def _reason(values: np.ndarray, odds: np.ndarray, judge: np.ndarray) -> str | No
         )
     if not varies(odds[~judge]) or not varies(odds[judge]):
         return "the log-odds do not vary, so there is nothing to explain"
-    if not varies(np.nan_to_num(values[~judge])):
-        return "the series do not vary"
     return None
 
 
@@ -256,7 +260,9 @@ def surrogate_sentence(found: Surrogates, label: str) -> str:
             f"explains {percent(best.fidelity)} of how the log-odds differ, and gives {percent(best.same_label)} the "
             f"same {label}."
         )
-    ordered = sorted(found.scores, key=lambda score: -score.fidelity)
+    ordered = sorted((score for score in found.scores if score.terms), key=lambda score: -score.fidelity)
+    if not ordered:
+        return f"No simple rule stands for the model: over {series}, nothing that one would read tells its log-odds."
     each = [f"{_words(score, found.details)} explains {percent(max(score.fidelity, 0.0))}" for score in ordered]
     return f"No simple rule stands for the model: of how its log-odds differ over {series}, {' and '.join(each)}."
 
