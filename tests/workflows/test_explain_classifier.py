@@ -184,6 +184,9 @@ def test_a_private_explanation_names_no_series_and_quotes_no_value(
         for column in {"value", "label"} & set(frame.columns):
             assert frame[column].null_count() == frame.height
     assert not {"by_time", "stretches", "history", "words"} & set(result.tables)
+    copied = json.loads((tmp_path / "why" / "surrogate.json").read_text("utf-8"))
+    assert result.tables["surrogates"].height == 2
+    assert not {"intercepts", "terms", "text"} & {*copied["linear"], *copied["tree"]}
     assert result.by_feature()["share"].sum() == pytest.approx(1)
     assert "Maps of single series" not in (tmp_path / "why" / "report.html").read_text("utf-8")
 

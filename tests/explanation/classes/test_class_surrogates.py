@@ -11,6 +11,7 @@ import pytest
 from tests.explanation.handmade_classes import Series, classifier_of, panel_of
 from tsx.explanation.classes.measure import Population
 from tsx.explanation.classes.surrogates import Input, Read, fit_surrogates, read, surrogate_sentence
+from tsx.explanation.result import GROUPS_ONLY, Detail
 from tsx.model.summaries import feature_count, summaries, summary_channels, summary_parts
 
 Rule = Callable[[np.ndarray], np.ndarray]
@@ -145,10 +146,32 @@ def test_a_mistyped_value_of_a_judging_series_counts_as_far_out_as_it_does_for_t
 
 def test_no_leaf_holds_fewer_series_than_the_smallest_group_that_is_shown() -> None:
     given = seen(120)
-    found = fit_surrogates(given, given.values[:, :1] ** 2, ("ward",), smallest_leaf=11)
+    found = fit_surrogates(given, given.values[:, :1] ** 2, ("ward",), Detail(least_group=11))
     leaves = [line for line in found.details["tree"]["text"] if "series)" in line]
     assert len(leaves) > 1
     assert all(int(line.rsplit("(", 1)[1].split()[0]) >= 11 for line in leaves)
+
+
+def test_what_sets_apart_fewer_series_than_a_group_that_is_shown_is_no_input() -> None:
+    few, enough = np.zeros(120), np.zeros(120)
+    few[:40:4], enough[:44:4] = 1.0, 1.0  # 10 and 11 of the series, none of which judges
+    flags = [Input("kind is few", "kind is not few"), Input("kind is enough", "kind is not enough")]
+    noise = 0.1 * np.random.default_rng(0).normal(size=(120, 1))
+    for flag, named in ((few, []), (enough, ["kind is enough"])):
+        seen = Read(np.stack([few, enough], 1) if flag is enough else np.stack([few, 0 * few], 1), flags)
+        found = fit_surrogates(seen, flag[:, None] + noise, ("ward",), Detail(least_group=11))
+        assert [term["input"] for term in found.details.get("linear", {}).get("terms", ())] == named
+
+
+def test_a_private_explanation_tells_how_well_surrogates_do_and_quotes_neither_inputs_nor_values() -> None:
+    given = seen()
+    odds = np.where(given.values[:, :1] > 103, 3.0, -2.0)
+    found = fit_surrogates(given, odds, ("ward",), GROUPS_ONLY)
+    whole = fit_surrogates(given, odds, ("ward",), Detail(least_group=11))
+    assert found.scores == whole.scores
+    assert "103" in str(whole.details)
+    quoted = str(found.details) + surrogate_sentence(found, "outcome")
+    assert not any(word in quoted for word in ("103", "mean pulse", "<=", "intercept"))
 
 
 def test_what_a_surrogate_reads_are_the_users_own_values_by_name() -> None:

@@ -58,13 +58,13 @@ class SeriesCells:
         return [*(channel.name for channel in self.config.channels.every), LENGTH]
 
     def row(self, batch: SequenceBatch) -> Tensor:
-        """(B, M): the cells of every series of a batch, which has T steps at least."""
+        """(B, M): the cells of every series of a batch, which has T steps at least; of longer series the newest T."""
         missing = self.steps - batch.lengths
         at = torch.arange(self.steps, device=batch.values.device) - missing[:, None]
         before, index = (at < 0)[..., None], at.clamp(min=0)[..., None]
         lags = batch.values.gather(1, index.expand(-1, -1, batch.values.shape[2])).masked_fill(before, torch.nan)
         words = batch.words.gather(1, index.expand(-1, -1, batch.words.shape[2])).masked_fill(before, NO_WORD)
-        rest = (batch.static_values, batch.static_codes, words.flatten(1), batch.lengths[:, None])
+        rest = (batch.static_values, batch.static_codes, words.flatten(1), batch.lengths[:, None].clamp(max=self.steps))
         return torch.cat([lags.flatten(1), *(each.to(lags.dtype) for each in rest)], 1)
 
     def batch(self, cells: Tensor) -> SequenceBatch:

@@ -19,7 +19,6 @@ from tsx.explanation.memory.gradients import DECAY_TABLE, WINDOWS, decay, differ
 from tsx.model.classifier import CombinedClassifier
 from tsx.model.sequence_classifier import ROUTES, SequenceClassifier
 from tsx.model.sequences import SequenceBatch
-from tsx.panel.sampling import evenly_spaced
 
 TABLE = TableSpec(DECAY_TABLE.name, DECAY_TABLE.columns, dict.fromkeys(ROUTES, pl.Float64))
 EVERY = "all"
@@ -73,8 +72,10 @@ def _measure(context: ClassContext, results: ClassResults) -> Measured:
     config = context.classifier.config
     population = context.population(WINDOWS)
     held = population.longest * config.hidden_size * (2 if config.bidirectional else 1)
-    some = evenly_spaced(len(population), most_windows(held))
-    curves = class_gradients(context.classifier.network, population.batch(some), context.classes)
+    if most_windows(held) < len(population):
+        population = context.population(most_windows(held))
+    every = population.batch(np.arange(len(population)))
+    curves = class_gradients(context.classifier.network, every, context.classes)
     table = TABLE.frame(decay(curves[EVERY]) | {name: curve for name, curve in curves.items() if name != EVERY})
     return Measured({TABLE.name: table}, by_lag={"gradient": curves[EVERY]})
 

@@ -36,14 +36,17 @@ class Population:
     rows: Tensor
 
     @classmethod
-    def of(cls, classifier: Classifier, panel: Panel, most: int) -> Population:
-        """At most so many; fewer, but 16, where they are long and have many channels."""
+    def of(cls, classifier: Classifier, panel: Panel, most: int, least_group: int = 1) -> Population:
+        """At most so many; fewer, but 16, where they are long and have many channels.
+
+        Every lag is held by `least_group` of them: of longer series only the newest steps are read.
+        """
         sequences, config = classifier.sequences(panel), classifier.config
         width = int(sequences.lengths.max()) * max(1, len(config.channels.over_time))
         series = evenly_spaced(len(panel), min(most, max(FEWEST_SERIES, MOST_CELLS // width)))
-        longest = int(sequences.lengths[torch.as_tensor(series)].max())
-        cells = SeriesCells(config, longest)
-        return cls(classifier, cells, cells.row(sequences.cut(series, longest)))
+        longest_first = sequences.lengths[torch.as_tensor(series)].sort(descending=True).values
+        cells = SeriesCells(config, int(longest_first[min(least_group, len(series)) - 1]))
+        return cls(classifier, cells, cells.row(sequences.cut(series, int(longest_first[0]))))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,7 +104,7 @@ class ClassContext:
 
     def population(self, most: int) -> Population:
         """At most so many series of the table."""
-        return Population.of(self.classifier, self.table, most)
+        return Population.of(self.classifier, self.table, most, self.task.detail.least_group)
 
 
 ClassResults: TypeAlias = ResultsOf[ClassifierConfig]

@@ -18,7 +18,8 @@ MEASURES: tuple[ClassMeasure, ...] = (CONTEXT_ABLATION, MEMORY, GRADIENT, SURROG
 
 
 def measure_classes(context: ClassContext, progress: Progress = SILENT) -> ClassResults:
-    """Take every measure that applies, each a task of `progress`."""
+    """Take every measure that applies, each a task of `progress`; none of fewer series than a group that is shown."""
     results: ClassResults = ResultsOf(context.classifier.config, context.table.calendar)
-    take(MEASURES, context, results, progress)
+    if len(context.table) >= context.task.detail.least_group:
+        take(MEASURES, context, results, progress)
     return results

@@ -19,6 +19,7 @@ from tsx.explanation.classes.game import log_odds
 from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults, Population
 from tsx.explanation.measure import Measured, TableSpec
 from tsx.explanation.regression_tree import RegressionTree
+from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.simple_models import (
     FEWEST_FITTED,
     FEWEST_JUDGED,
@@ -40,6 +41,8 @@ MOST_VALUES = 1024
 """Values of the newest lags that are inputs, at most, all columns together."""
 OFTEN = 0.02
 """Share of the series in which a value is missing, and is not, from which on it is an input whether it is there."""
+SMALLEST_LEAF = 5
+"""Series that a leaf of the tree holds at least, whatever is shown of them."""
 FAITHFUL = 0.9
 """Fidelity from which a surrogate stands for the model."""
 NAMED = 3
@@ -164,8 +167,11 @@ class Surrogates:
     reason: str | None = None
 
 
-def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], smallest_leaf: int = 5) -> Surrogates:
-    """Fit on three of four series, judge on every fourth. `odds` (n, O) of the `classes` (O) are what is copied."""
+def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], detail: Detail = EVERYTHING) -> Surrogates:
+    """Fit on three of four series, judge on every fourth. `odds` (n, O) of the `classes` (O) are what is copied.
+
+    `detail`: what is shown of few series. Where it quotes no values, neither inputs nor thresholds are told.
+    """
     judge = np.arange(len(odds)) % 4 == 3
     fitted, judged = int((~judge).sum()), int(judge.sum())
     if reason := _reason(odds, judge):
@@ -173,11 +179,12 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], small
     center, scale = _scales(seen.values[~judge])
     # a missing value is the mean, and one that was mistyped no farther than it is for the networks
     inputs = np.nan_to_num((seen.values - center) / scale).clip(-FARTHEST, FARTHEST)
+    inputs[:, told_apart(inputs[~judge]) < detail.least_group] = 0.0
     among = candidates(inputs[~judge], odds[~judge])
     if not len(among):
         return Surrogates(fitted, judged, reason=NOTHING_VARIES)
     linear = sparse_linear(inputs[~judge], odds[~judge], among)
-    tree_model, tree = shallow_tree(inputs[~judge], odds[~judge], among, smallest_leaf)
+    tree_model, tree = shallow_tree(inputs[~judge], odds[~judge], among, max(SMALLEST_LEAF, detail.least_group))
     own = said(odds[judge])
 
     def scored(name: str, model: Model, terms: int) -> Score:
@@ -196,16 +203,27 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], small
         return f"{of}log-odds {node.mean[best]:.2f} ({count(node.count, 'series', 'series')})"
 
     splits = len(list(tree.splits()))
+    quoted: dict[str, dict[str, Any]] = {"linear": {}, "tree": {}}
+    if detail.values:
+        terms = _terms(linear, seen.inputs, center, scale)
+        text = tree_lines(tree, condition, leaf)
+        quoted = {"linear": {"intercepts": linear.intercept.tolist(), "terms": terms}, "tree": {"text": text}}
     return Surrogates(
         fitted,
         judged,
         [scored("linear", linear, len(linear.columns)), scored("tree", tree_model, splits)],
         float(np.bincount(own).max() / judged),
         {
-            "linear": {"intercepts": linear.intercept.tolist(), "terms": _terms(linear, seen.inputs, center, scale)},
-            "tree": {"splits": splits, "depth": tree.depth, "text": tree_lines(tree, condition, leaf)},
+            "linear": quoted["linear"],
+            "tree": {"splits": splits, "depth": tree.depth, **quoted["tree"]},
         },
     )
+
+
+def told_apart(inputs: np.ndarray) -> np.ndarray:
+    """(K) how many rows of the inputs (n, K) do not hold the commonest value: of two categories, those of the rarer."""
+    commonest = [int(np.unique(column, return_counts=True)[1].max()) for column in inputs.T]
+    return len(inputs) - np.array(commonest, dtype=np.int64)
 
 
 def said(odds: np.ndarray) -> np.ndarray:
@@ -270,15 +288,15 @@ def surrogate_sentence(found: Surrogates, label: str) -> str:
 def _words(score: Score, details: dict[str, Any]) -> str:
     if score.name == "tree":
         return f"a tree of {count(score.terms, 'split')}"
-    named = [term["input"] for term in details["linear"]["terms"]]
-    inputs = f" ({', '.join(named)})" if len(named) <= NAMED else ""
+    named = [term["input"] for term in details["linear"].get("terms", ())]
+    inputs = f" ({', '.join(named)})" if 0 < len(named) <= NAMED else ""
     return f"a linear model of {count(score.terms, 'input')}{inputs}"
 
 
 def _measure(context: ClassContext, results: ClassResults) -> Measured:
     population = context.population(SERIES)
     odds: Tensor = log_odds(population.log_probabilities(population.rows), context.classes)
-    found = fit_surrogates(read(population), odds.numpy(), context.task.names, max(5, context.task.detail.least_group))
+    found = fit_surrogates(read(population), odds.numpy(), context.task.names, context.task.detail)
     sentence = None if found.reason else surrogate_sentence(found, context.label)
     details = {
         "kind": KIND,

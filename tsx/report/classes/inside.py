@@ -176,13 +176,14 @@ def surrogate(explanation: ClassExplanation) -> Section:
         f"on {judged} series that they were not fitted on; fidelity: how much of the differences between log-odds they "
         f"explain; the commonest {explanation.label} is given to {commonest}; terms: inputs, or splits"
     )
-    tree = Listing("The tree", tuple(details["tree"]["text"]))
+    text = tuple(details["tree"].get("text", ()))  # a private explanation quotes no values
+    terms = (_terms(explanation),) if "terms" in details["linear"] else ()
     return Section(
         "surrogate",
         "A simpler model",
         (details["sentence"],),
-        tables=(ReportTable("Simpler models", columns, rows, note), _terms(explanation)),
-        listings=(tree,) if details["tree"]["splits"] else (),
+        tables=(ReportTable("Simpler models", columns, rows, note), *terms),
+        listings=(Listing("The tree", text),) if text and details["tree"]["splits"] else (),
     )
 
 
