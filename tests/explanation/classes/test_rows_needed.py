@@ -119,6 +119,14 @@ def test_of_series_as_long_as_each_other_the_length_needs_no_rows() -> None:
     assert needed(population(rule, 14, np.full(64, 14))) == 1
 
 
+def test_a_model_that_leaves_every_label_open_is_asked_for_the_most_probable_one() -> None:
+    some = population(threshold_at(5), 10, np.full(64, 10))
+    cast(Any, some.classifier).choosing = Choosing(abstain=0.01)  # where nothing was held out, every label is open
+    shortest = rows_needed(some)[0]
+    assert shortest.length == 1
+    assert 0.2 < shortest.same < 0.8
+
+
 def test_a_model_that_says_the_same_of_every_series_needs_nothing() -> None:
     assert rows_needed(population(lambda series: torch.zeros(len(series)), 8, np.full(32, 8))) == []
 

@@ -12,7 +12,7 @@ enough, so the first one counts that does, and otherwise the one that keeps most
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,13 +106,15 @@ def shortest_enough(tried: list[Tried]) -> int:
 def try_newest(population: Population, whole: np.ndarray, length: int) -> Tried:
     """By the first of the three that is enough, or the best; `whole` (B, K) are the probabilities as they are."""
     classifier = population.classifier
-    labels = chosen(whole, classifier.choosing, classifier.scores)
+    # that a label is left open, as with a share that may be, says nothing of its being the same
+    choosing = replace(classifier.choosing, abstain=None)
+    labels = chosen(whole, choosing, classifier.scores)
     total = np.square(whole - whole.mean(0)).sum()
     found = []
     for older, ways in without_older(population, length):
         said = np.mean([population.log_probabilities(rows).exp().numpy() for rows in ways], axis=0)
         apart = said - whole
-        same = chosen(said, classifier.choosing, classifier.scores) == labels
+        same = chosen(said, choosing, classifier.scores) == labels
         moved = float(np.quantile(np.abs(apart).max(1), MOVED))
         found.append(Tried(length, float(same.mean()), 1 - float(np.square(apart).sum() / total), moved, older))
         if found[-1].enough:
