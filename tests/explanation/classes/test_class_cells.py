@@ -62,6 +62,13 @@ def test_series_of_unequal_length_are_averaged_at_the_lags_that_they_have() -> N
         np.testing.assert_allclose(found.keep, keep, rtol=1e-5)
 
 
+def test_no_lag_is_older_than_the_longest_series_where_its_last_segment_is_not_full() -> None:
+    tables = cells_memory(network(segment=2), batch_of(some_series([5, 3]), [5, 3]))
+    for _, part in tables["retention"].group_by("direction"):
+        assert part["lag"].to_list() == [2, 4, 5]
+    assert tables["memory_units"]["memory_span"].max() <= 5
+
+
 def test_what_lies_after_a_series_end_changes_nothing() -> None:
     member, lengths = network(segment=2), [6, 3, 4]
     values = some_series(lengths)

@@ -44,9 +44,10 @@ def readings(member: SequenceClassifier, batch: SequenceBatch) -> Iterator[tuple
     """Of each direction its name, encoder, recurrent inputs (B, S, I) as it reads them, and how many count (B)."""
     with torch.inference_mode():
         segments, steps = member.segments(member.inputs(batch)), member.steps(batch.lengths)
-        yield FORWARD, member.forward_encoder, segments, steps
-        if member.backward_encoder is not None:
-            yield BACKWARD, member.backward_encoder, member.turned(segments, steps), steps
+        turned = member.turned(segments, steps)
+    yield FORWARD, member.forward_encoder, segments, steps
+    if member.backward_encoder is not None:
+        yield BACKWARD, member.backward_encoder, turned, steps
 
 
 def cells_memory(member: SequenceClassifier, batch: SequenceBatch) -> dict[str, pl.DataFrame]:
@@ -57,8 +58,13 @@ def cells_memory(member: SequenceClassifier, batch: SequenceBatch) -> dict[str, 
     for name, encoder, inputs, steps in readings(member, batch):
         longest = int(steps.max())
         layers = gate_memory(encoder, inputs[:, :longest], steps)
-        for made, frame in ((units, unit_table(layers, segment)), (retention, retention_table(layers, segment))):
-            made.append(frame.select(pl.lit(name).alias("direction"), pl.all()))
+        # the last segment of the longest series may not be full
+        for made, frame, lag in (
+            (units, unit_table(layers, segment), "memory_span"),
+            (retention, retention_table(layers, segment), "lag"),
+        ):
+            within = frame.with_columns(pl.col(lag).clip(upper_bound=int(batch.lengths.max())))
+            made.append(within.select(pl.lit(name).alias("direction"), pl.all()))
     return {UNITS_TABLE.name: pl.concat(units), RETENTION.name: pl.concat(retention)}
 
 
