@@ -7,6 +7,7 @@ from collections.abc import Callable
 import altair as alt
 import polars as pl
 
+from tsx.explanation.classes.context_ablation import KEPT
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.report.charts.axes import lag_axis, level_line, logarithmic, share_axis, steps_axis, thin
 from tsx.report.charts.elements import HEIGHT, banded, finished
@@ -15,8 +16,6 @@ from tsx.report.classes.inside import routes_of
 from tsx.report.labels import step_words
 from tsx.report.summaries import table_of
 from tsx.sanitize import clean
-
-ENOUGH = 0.9
 
 
 def needed(explanation: ClassExplanation) -> list[alt.LayerChart]:
@@ -37,7 +36,7 @@ def needed(explanation: ClassExplanation) -> list[alt.LayerChart]:
         alt.Tooltip("name", type="nominal", title="what"),
         alt.Tooltip("value", type="quantitative", format=".1%"),
     ]
-    parts = [*banded(rows, list(names.values()), x, share_axis("value", "share"), tips), level_line(ENOUGH)]
+    parts = [*banded(rows, list(names.values()), x, share_axis("value", "share"), tips), level_line(KEPT)]
     return [finished(parts, HEIGHT, "What is left with the newest rows alone")]
 
 
