@@ -449,7 +449,7 @@ def _another_in_between(folder: Path) -> None:
 
 def _fitted_meanwhile() -> None:
     """A worker that begins when another version of the model is in use."""
-    open_worker(Job("forecast", {"model": "plain"}, "results", "", "0" * 64, ""))
+    open_worker(Job("forecast", {"model": "plain"}, ".", "", "0" * 64, ""))
 
 
 PARTS = [

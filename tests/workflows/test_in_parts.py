@@ -22,6 +22,7 @@ from tests.runtime.pickling import Pickling, pickling  # noqa: F401
 from tests.stored import tree
 from tsx.errors import ConfigError, DataError, NotFound, UsageError, WriteError
 from tsx.workflows import forecast, merge
+from tsx.workflows.part_work import Job, open_worker
 
 ROWS, SERIES = 40, 30
 
@@ -237,6 +238,35 @@ def test_parts_that_another_machine_wrote_to_a_folder_of_its_own_are_missed(
     with pytest.raises(WriteError, match="5 of 5 parts are not in the folder") as error:
         run(place, tmp_path / "out", engine="ray")
     assert error.value.code == "results-elsewhere"
+
+
+def test_the_receipts_of_an_earlier_run_do_not_stand_for_parts_that_another_machine_wrote(
+    place,
+    tmp_path,
+    pickling,  # noqa: F811
+    monkeypatch,
+):
+    out, real = tmp_path / "out", Pickling.result
+    run(place, out, above=1)
+    shutil.copytree(out / "_receipts", tmp_path / "earlier")
+
+    def result(self, number):
+        done = real(self, number)
+        shutil.copytree(tmp_path / "earlier", out / "_receipts", dirs_exist_ok=True)
+        return done
+
+    monkeypatch.setattr(Pickling, "result", result)
+    with pytest.raises(WriteError, match="5 of 5 parts are not in the folder") as error:
+        run(place, out, engine="ray")
+    assert error.value.code == "results-elsewhere"
+
+
+def test_a_machine_without_the_folder_of_the_results_is_told_of_before_any_part(tmp_path):
+    job = Job("backtest", {}, str(tmp_path / "out"), "", None, "")
+    with pytest.raises(WriteError, match="has no folder of the results") as error:
+        open_worker(job)
+    assert (error.value.code, error.value.where) == ("results-elsewhere", str(tmp_path / "out"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_parts_of_two_runs_are_not_merged(place, tmp_path):

@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from tsx.errors import ConfigError, DataError, TsxError, UsageError, WriteError
+from tsx.errors import ConfigError, DataError, TsxError, UsageError
 from tsx.io.destination import is_destination
 from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
@@ -35,12 +35,12 @@ from tsx.spec.verbs import Request
 from tsx.spec.verdict import Verdict
 from tsx.store.catalog import version_in_use
 from tsx.store.fitted_on import path_of_fit, still_there
-from tsx.store.receipts import FORMAT, RECEIPTS, Plan, Receipt, file_digest, key_of, read_plan, write_plan
+from tsx.store.receipts import FORMAT, Plan, Receipt, file_digest, key_of, read_plan, read_receipt, write_plan
 from tsx.store.snapshot import read_content, read_hash
 from tsx.wording import count, number, verb
 from tsx.workflows.elsewhere import Elsewhere, absolute
 from tsx.workflows.outputs import check_no_model, not_writable
-from tsx.workflows.part_work import WAYS, Done, Failed, Job, Piece, open_worker
+from tsx.workflows.part_work import WAYS, Done, Failed, Job, Piece, open_worker, results_elsewhere
 from tsx.workflows.partition import read_partition
 
 
@@ -208,16 +208,23 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
 
 def check_results(folder: Path, done: list[Done]) -> None:
     """Raises WriteError `results-elsewhere` where processes on other machines do not see this folder."""
-    there = {path.name for path in folder.glob(f"{RECEIPTS}/*.json")}
-    gone = sum(f"{one.receipt.part}.json" not in there for one in done)
+    gone = sum(not _is_there(folder, one.receipt) for one in done)
     if gone:
-        raise WriteError(
-            "results-elsewhere",
+        raise results_elsewhere(
+            folder,
             f"{gone:,} of {count(len(done), 'part')} {verb(gone, 'is')} not in the folder of the results: other "
             "machines wrote them to folders of their own",
-            hint="name a folder that all machines share under the same path: --out /shared/results/",
-            where=str(folder),
         )
+
+
+def _is_there(folder: Path, receipt: Receipt) -> bool:
+    """Whether the folder has this receipt, or one that says the same of the result; an earlier run may have left one
+    of another result."""
+    found = read_receipt(folder, receipt.part)
+    return found is not None and all(
+        getattr(found, name) == getattr(receipt, name)
+        for name in ("key", "model_sha256", "input_sha256", "output_sha256")
+    )
 
 
 def _engine(request: Request, into: Into, parts: int) -> Engine:

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from tsx.errors import ConfigError, DataError
+from tsx.errors import ConfigError, DataError, WriteError
 from tsx.explanation.report_folder import INDEX, earlier_hashes, file_hash
 from tsx.io.atomic import for_owner_alone, not_writable
 from tsx.io.failures import unreadable
@@ -86,11 +86,17 @@ class Made:
 
 @asked_once()
 def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
-    """The function that does a part, with the model opened once. Raises as opening the model does."""
+    """The function that does a part, with the model opened once.
+
+    Raises WriteError `results-elsewhere`, and as opening the model does.
+    """
     verb = verbs.by_name(job.verb)
     how = WAYS[job.verb]
     request = Request(verb, job.given)
-    folder, fitted = Path(job.folder), how.open(request)
+    folder = Path(job.folder)
+    if not folder.is_dir():
+        raise results_elsewhere(folder, "a machine that is to do parts has no folder of the results")
+    fitted = how.open(request)
     stored = None if fitted is None else fitted.manifest.stored
     version, model = None if stored is None else stored.version, job.model_sha256
     if stored is not None and stored.sha256 != model:
@@ -141,6 +147,15 @@ def open_worker(job: Job) -> Callable[[Piece], Done | Failed]:
         return Done(receipt, reused=False)
 
     return work
+
+
+def results_elsewhere(folder: Path, message: str) -> WriteError:
+    return WriteError(
+        "results-elsewhere",
+        message,
+        hint="name a folder that all machines share under the same path: --out /shared/results/",
+        where=str(folder),
+    )
 
 
 def _agrees(receipt: Receipt, job: Job, source: str) -> bool:
