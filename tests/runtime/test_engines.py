@@ -12,6 +12,7 @@ import tempfile
 import time
 import types
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from tests.io.s3_server import PROGRAM, options, s3_server
 from tests.runtime.workers import dying, meeting, refusing, squares
 from tsx.errors import DataError, MissingDependency, QualityGate, TsxError
 from tsx.io.remote import stores_opened_with
-from tsx.runtime.engines import Actor, Engine, Here, Starting, executor
+from tsx.progress import SILENT
+from tsx.runtime.engines import Actor, Engine, Here, Starting, _Actors, executor
 from tsx.store.receipts import read_plan, read_receipt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,11 +170,74 @@ def test_an_address_at_which_nothing_listens_is_refused_at_once(monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setitem(sys.modules, "ray", object())
-    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999"):
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999", "ray..head:6379"):
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(TsxError) as error:
             results("ray", refusing, [1])
         assert error.value.code == "ray-not-started"
+
+
+class Failure(Exception): ...
+
+
+class Scripted:
+    """A cluster of 4 CPUs on which the starts of actors, and pieces, go well or not as said: in the order begun."""
+
+    exceptions = types.SimpleNamespace(RayError=Failure, RayActorError=Failure, OutOfMemoryError=Failure)
+
+    def __init__(self, starts: list[bool], pieces: list[bool]) -> None:
+        self.starts, self.pieces = chain(starts, repeat(False)), chain(pieces, repeat(True))
+        self.made, self.outcomes = 0, dict[int, Any]()
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 4.0}
+
+    def remote(self, **needs: int) -> Any:
+        def actor(_: Any) -> Any:
+            self.made += 1
+            return types.SimpleNamespace(
+                ready=types.SimpleNamespace(remote=partial(self.begin, next(self.starts), None)),
+                work=types.SimpleNamespace(remote=lambda piece: self.begin(next(self.pieces), ("done", piece**2))),
+            )
+
+        return lambda _: types.SimpleNamespace(remote=actor)
+
+    def begin(self, well: bool, outcome: Any) -> int:
+        self.outcomes[len(self.outcomes)] = outcome if well else Failure()
+        return len(self.outcomes) - 1
+
+    def wait(self, refs: list[int], num_returns: int, timeout: float = 0) -> tuple[list[int], list[int]]:
+        return [min(refs)], []
+
+    def get(self, ref: int) -> Any:
+        if isinstance(self.outcomes[ref], Failure):
+            raise self.outcomes[ref]
+        return self.outcomes[ref]
+
+    def kill(self, actor: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("starts", "pieces", "made"),
+    [
+        ([True], [], 6),  # four at first, and one for each of the first two failures
+        ([False, False, True], [], 6),
+        ([True, *[False] * 5, True], [True, False], 7),  # the one that works ends, and another takes its place
+    ],
+)
+def test_a_run_goes_on_where_some_actors_do_not_start_and_does_not_make_others_for_ever(starts, pieces, made):
+    ray = Scripted(starts, pieces)
+    actors = _Actors[int, int](ray, lambda: abs, SILENT)
+    assert sorted(actors.as_they_come(range(9))) == [n**2 for n in range(9)]
+    assert ray.made == made
+
+
+@pytest.mark.parametrize(("starts", "pieces"), [([], []), ([True], [True, False])])
+def test_a_run_ends_where_no_actor_is_left_and_none_starts(starts, pieces):
+    actors = _Actors[int, int](Scripted(starts, pieces), lambda: abs, SILENT)
+    with pytest.raises(TsxError) as error:
+        list(actors.as_they_come(range(9)))
+    assert error.value.code == "worker-not-started"
 
 
 @pytest.mark.nightly

@@ -242,8 +242,8 @@ class _Actors(Generic[Piece, Result]):
     """Actors of Ray, one a GPU, or one a core where there is none, each made when there is a piece for it.
 
     Pieces are given to actors that have started, so that none waits for room that others take. A piece whose actor
-    ended is begun again by another, at most three times in all: TsxError `worker-lost`. The third actor that fails to
-    start ends the run: `worker-not-started`.
+    ended is begun again by another, at most three times in all: TsxError `worker-lost`. After three that failed to
+    start, another one is made only where none is left; where that fails, too, the run ends: `worker-not-started`.
     """
 
     def __init__(self, ray: Any, make: Callable[[], Worker[Piece, Result]], progress: Progress) -> None:
@@ -293,9 +293,15 @@ class _Actors(Generic[Piece, Result]):
             number, piece, attempt = self.left.popleft()
             actor = self.idle.pop()
             self.busy[actor.work.remote(piece)] = (actor, number, piece, attempt)
-        while len(self.starting) < min(len(self.left), self.room - len(self.busy)):
+        while len(self.starting) < min(len(self.left), self._may_start()):
             actor = self.remote.remote(self.make)
             self.starting[actor.ready.remote()] = actor
+
+    def _may_start(self) -> int:
+        """How many actors may be starting at a time."""
+        if self.failed < ATTEMPTS:
+            return self.room - len(self.busy)
+        return 0 if self.busy or self.idle else 1
 
     def _wait(self) -> None:
         """Until one more actor has started, or one more piece is done or has to be begun again."""
@@ -315,7 +321,7 @@ class _Actors(Generic[Piece, Result]):
             begun(self.ray, ready)
         except TsxError:
             self.failed += 1
-            if self.failed == ATTEMPTS:
+            if self.failed >= ATTEMPTS and not (self.busy or self.idle):
                 raise
         else:
             self.idle.append(actor)
@@ -374,7 +380,7 @@ def _check_address(address: str) -> None:
         try:
             with socket.create_connection((named[1], int(named[2])), TO_CONNECT):
                 return
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, ValueError) as error:  # ValueError: no name of a machine, as with two dots
             raise _not_started(error) from None
 
 
