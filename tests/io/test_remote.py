@@ -33,6 +33,8 @@ from tsx.io.source import scan, where_of
 from tsx.io.writing import write_table
 from tsx.store import copies
 from tsx.store.catalog import list_versions
+from tsx.store.layout import damaged
+from tsx.workflows.elsewhere import inputs_changed
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zq7canary4tQ"
@@ -58,11 +60,20 @@ def rows_of(source: Any) -> pl.DataFrame:
         (f"az://box@account.blob/a.parquet?sig={CANARY}", "az://account.blob/a.parquet"),
         (f"delta:s3://key:{CANARY}@bucket/sales", "delta:s3://bucket/sales"),
         ("delta:folder/sales", "delta:folder/sales"),
+        (f"iceberg:gs:/key:{CANARY}@bucket/sales", "iceberg:gs://bucket/sales"),
     ],
 )
 def test_a_place_is_what_is_left_without_users_and_signatures(source: str, place: str) -> None:
     assert is_remote(source)
     assert place_of(source) == where_of(source) == where_of([source]) == place
+
+
+def test_a_place_that_lost_a_slash_as_a_path_is_still_one() -> None:
+    for place in (f"https://anna:{CANARY}@host/a/b?token={CANARY}", f"S3://key:{CANARY}@host/a/b"):
+        scheme = place.partition("://")[0].casefold()
+        assert place_of(Path(place)) == f"{scheme}://host/a/b"
+    for path in ("sales.csv", "C:/sales.csv", "notes:/sales.csv", "/https:/sales.csv"):
+        assert place_of(path) == path
 
 
 @pytest.mark.parametrize("source", ["sales.parquet", "/data/s3/sales.parquet", "s3", "C:/sales.csv", Path("folder")])
@@ -375,6 +386,62 @@ def test_no_secret_of_the_place_of_a_model_is_in_what_is_said(
     main(["models", *place])
     assert CANARY not in "".join(capfd.readouterr())
     assert found == expected
+
+
+def test_no_secret_of_a_place_that_results_do_not_go_to_is_said_or_made_a_folder(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table().write_parquet("sales.parquet")
+    before = set(tmp_path.iterdir())
+    place = f"s3://key:{CANARY}@bucket/out"
+    for words in (
+        ["forecast", "sales.parquet", "--model", str(model), "--out", f"{place}/"],
+        ["forecast", "sales.parquet", "--model", str(model), "--out", f"delta:{place}/"],
+        ["forecast", "sales.parquet", "--model", str(model), "--out", place],
+        ["explain", "sales.parquet", "--model", str(model), "--out", place],
+        ["monitor", "sales.parquet", "--model", str(model), "--out", place],
+        ["tune", "sales.parquet", "--out", f"{place}.toml"],
+    ):
+        for how in ([], ["--json"]):
+            assert main([*words, *how]) in (2, 74)
+    said = "".join(capfd.readouterr())
+    assert "bucket/out" in said
+    assert CANARY not in said
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_no_secret_of_the_place_of_a_result_is_said_where_it_is_written(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tsx.io.writing.write_table", lambda frame, path: None)
+    monkeypatch.setattr("tsx.io.destination.need", lambda package, extra: None)
+    table().write_parquet("sales.parquet")
+    forecast = ["forecast", "sales.parquet", "--model", str(model), "--json", "--out"]
+    assert main([*forecast, f"delta:s3://key:{CANARY}@bucket/out"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["out"] == "delta:s3://bucket/out"
+    assert CANARY not in said.out + said.err
+    assert main([*forecast, "sqlite:///results.db#forecasts"]) == 0
+    assert json.loads(capfd.readouterr().out)["out"] == "sqlite:///results.db#forecasts"
+
+
+def test_several_places_of_stores_are_refused_without_their_secrets() -> None:
+    places = [f"https://anna:{CANARY}@host/{name}.csv?sig={CANARY}" for name in "ab"]
+    for several in (places, [places[0], "sales.csv"], [f"delta:s3://key:{CANARY}@bucket/a", "sales.csv"]):
+        with pytest.raises(TsxError) as caught:
+            scan(several)
+        assert caught.value.code == "source-unknown"
+        assert caught.value.where == f"{place_of(several[0])} and 1 more"
+        assert CANARY not in json.dumps(caught.value.to_dict())
+
+
+def test_the_places_of_errors_hold_no_secrets() -> None:
+    place = f"https://anna:{CANARY}@host/model?token={CANARY}"
+    for error in (inputs_changed(place), damaged(place, "broken"), damaged(Path(place), "broken")):
+        assert error.where == "https://host/model"
+        assert CANARY not in json.dumps(error.to_dict())
 
 
 DATABASES = ["sqlite:///results.db#fore casts", "duckdb:///results.duckdb#forecasts"]

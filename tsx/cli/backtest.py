@@ -36,6 +36,7 @@ def backtest(console: Console, arguments: Arguments) -> None:
     check_not_read(arguments)
     from tsx import api
     from tsx.cli.in_parts import ran_in_parts
+    from tsx.io.destination import place_of_result
     from tsx.workflows.backtest import ClassBacktest
     from tsx.workflows.gates import Checked, failed_gate
 
@@ -61,7 +62,7 @@ def backtest(console: Console, arguments: Arguments) -> None:
                 "wins": result.wins(),
                 "notes": list(result.notes),
                 "findings": console.told(result.findings),
-                "out": out,
+                "out": place_of_result(out),
             },
             failed,
         )
@@ -76,6 +77,8 @@ def backtest(console: Console, arguments: Arguments) -> None:
 
 
 def _show_classes(console: Console, result: ClassBacktest, out: str | None, failed: QualityGate | None) -> None:
+    from tsx.io.destination import place_of_result
+
     if console.json:
         console.document(
             {
@@ -83,7 +86,7 @@ def _show_classes(console: Console, result: ClassBacktest, out: str | None, fail
                 "verdict": asdict(result.verdict),
                 "reliability": list(result.evaluation.reliability),
                 "findings": console.told(result.findings),
-                "out": out,
+                "out": place_of_result(out),
             },
             failed,
         )

@@ -30,6 +30,7 @@ def classify(console: Console, arguments: Arguments) -> None:
     check_not_read(arguments)
     from tsx import api
     from tsx.cli.in_parts import ran_in_parts
+    from tsx.io.destination import place_of_result
 
     if ran_in_parts(console, arguments, api.classify):
         return
@@ -46,7 +47,7 @@ def classify(console: Console, arguments: Arguments) -> None:
                 "classes": list(result.classes),
                 "columns": result.frame.columns,
                 "findings": console.told(result.findings),
-                **({"classes_of_series": result.frame.to_dicts()} if out is None else {"out": out}),
+                **({"classes_of_series": result.frame.to_dicts()} if out is None else {"out": place_of_result(out)}),
             }
         )
     elif out == "-" or (out is None and not sys.stdout.isatty()):

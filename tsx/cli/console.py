@@ -120,6 +120,7 @@ class Console:
 
     def table(self, frame: pl.DataFrame, path: str | Path) -> None:
         """A result as a file, which is then named; `-` is CSV on stdout."""
+        from tsx.io.destination import place_of_result
         from tsx.io.writing import write_table
 
         if str(path) == "-":
@@ -127,7 +128,7 @@ class Console:
                 write_table(frame, "-")
             return
         write_table(frame, path)
-        self.note(f"wrote {path}")
+        self.note(f"wrote {place_of_result(path)}")
 
     def note(self, text: str) -> None:
         """Something to know beside the result, as a line of the log where there is one."""

@@ -43,6 +43,7 @@ def forecast(console: Console, arguments: Arguments) -> None:
     check_not_read(arguments)
     from tsx import api
     from tsx.cli.in_parts import ran_in_parts
+    from tsx.io.destination import place_of_result
     from tsx.workflows.gates import Checked, failed_gate
 
     if ran_in_parts(console, arguments, api.forecast):
@@ -64,7 +65,9 @@ def forecast(console: Console, arguments: Arguments) -> None:
         unseen = None if result.unseen is None else result.unseen.to_list()
         named = {"unseen_series": unseen, "times": times.to_dicts()} if console.show_values else {}
         rows = (
-            {"forecast" if result.sample_paths is None else "paths": frame.to_dicts()} if out is None else {"out": out}
+            {"forecast" if result.sample_paths is None else "paths": frame.to_dicts()}
+            if out is None
+            else {"out": place_of_result(out)}
         )
         console.document(
             {

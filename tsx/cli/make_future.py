@@ -29,6 +29,7 @@ def make_future(console: Console, arguments: Arguments) -> None:
     """
     check_not_read(arguments)
     from tsx import api
+    from tsx.io.destination import place_of_result
     from tsx.io.remote import place_of
 
     frame = api.make_future(arguments.source, **arguments.keywords, progress=console.progress)
@@ -38,13 +39,16 @@ def make_future(console: Console, arguments: Arguments) -> None:
         console.table(frame, out)
     empty = sum(frame.null_count().row(0))
     if console.json:
-        rows = {"future": frame.to_dicts()} if out is None else {"out": out}
+        rows = {"future": frame.to_dicts()} if out is None else {"out": place_of_result(out)}
         console.document({"rows": frame.height, "columns": frame.columns, "empty": empty, **rows})
         return
     if out is None or out == "-":
         console.table(frame, "-")
         if out is None and sys.stdout.isatty():
             return
-    given = {"model": place_of(arguments["model"]), "future_data": "FILE" if out in (None, "-") else out}
+    given = {
+        "model": place_of(arguments["model"]),
+        "future_data": "FILE" if out in (None, "-") else place_of_result(out),
+    }
     next_command = ["tsx", "forecast", *arguments.table_words, *flags(FORECAST, given)]
     console.note(f"{empty:,} value{'' if empty == 1 else 's'} to fill in; then: {shlex.join(next_command)}")

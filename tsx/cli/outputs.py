@@ -30,7 +30,9 @@ def check_not_read(arguments: Arguments) -> None:
 
 def checkpoint_of(verb: Verb, out: str | None) -> Path:
     """The folder of a command's checkpoints: beside its result, or in the working folder where that is only shown."""
-    path = Path(os.path.abspath(f"tsx-{verb.command}" if out in (None, "-") else str(out)))
+    from tsx.io.remote import place_of
+
+    path = Path(os.path.abspath(f"tsx-{verb.command}" if out is None or out == "-" else place_of(out)))
     return path.with_name(f".{path.name}.checkpoint")
 
 

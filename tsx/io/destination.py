@@ -38,6 +38,11 @@ def is_destination(out: str | Path | None) -> bool:
     return text.startswith((DELTA, "sqlite:", "duckdb:")) or "://" in text
 
 
+def place_of_result(out: str | Path | None) -> str | None:
+    """What is said of where results go: without keys, but with the table of a database file."""
+    return None if out is None else str(out) if DATABASE.fullmatch(str(out)) else place_of(out)
+
+
 def check_destination(out: str) -> None:
     """Raises UsageError `file-format-unknown`, WriteError `file-not-writable`, MissingDependency `package-missing`."""
     if out.startswith(DELTA):

@@ -7,6 +7,7 @@ file, and never leaves this module and `objects`: `place_of` is all that a messa
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 STORES = ("s3", "s3a", "gs", "gcs", "az", "azure", "adl", "abfs", "abfss", "http", "https")
 """Beginnings of URIs that Polars reads Parquet from."""
+ONE_SLASH = re.compile(rf"\A({'|'.join(STORES)}):/(?!/)", re.IGNORECASE)
 DELTA, ICEBERG = "delta:", "iceberg:"
 """Before the place of such a table; a folder here is recognised without."""
 
@@ -70,10 +72,10 @@ def is_object(source: str | Path) -> bool:
 
 
 def place_of(source: str | Path) -> str:
-    """The place without users, passwords, signatures and tokens."""
+    """The place without users, passwords, signatures and tokens; also of one that `Path` took a slash from."""
     text = str(source)
     kind = next((each for each in (DELTA, ICEBERG) if text.startswith(each)), "")
-    text = text.removeprefix(kind)
+    text = ONE_SLASH.sub(r"\1://", text.removeprefix(kind))
     if "://" not in text:
         return kind + text
     parts = urlsplit(text)

@@ -35,7 +35,7 @@ from tsx.io.formats import (
     suffix_of,
 )
 from tsx.io.raw_table import RawTable
-from tsx.io.remote import is_object, is_remote, place_of, scan_remote
+from tsx.io.remote import DELTA, ICEBERG, is_object, is_remote, is_uri, place_of, scan_remote
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Reading
 from tsx.wording import count
@@ -222,7 +222,7 @@ def parts_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
         raise UsageError("source-unknown", "the name of the file is empty", hint="give a path, or . for this folder")
     if isinstance(source, str | Path):
         path = Path(source)
-        with _opening(str(path)):
+        with _opening(place_of(source)):
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode):
                 return _data_files(path)
@@ -234,6 +234,13 @@ def parts_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
             "source-unknown",
             f"{len(others)} of {len(source)} parts are no paths but {type(others[0]).__name__}",
             hint="give paths, or one Polars frame: polars.concat joins several",
+        )
+    if elsewhere := [one for one in source if is_uri(one) or str(one).startswith((DELTA, ICEBERG))]:
+        raise UsageError(
+            "source-unknown",
+            f"{len(elsewhere):,} of {len(source):,} tables do not lie here, and such a one is read alone",
+            hint="give one place; s3://bucket/sales/*.parquet names several files of a store",
+            where=where_of(source),
         )
     return [path for one in source for path in parts_of(one)]
 

@@ -69,7 +69,7 @@ def damaged(directory: str | Path, message: str) -> DataError:
         "model-damaged",
         message,
         hint=f"go back to an earlier version with `{back}`, or fit anew into another --model directory",
-        where=str(directory),
+        where=place_of(directory),
     )
 
 

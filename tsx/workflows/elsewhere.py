@@ -11,7 +11,7 @@ from tsx.errors import DataError, UsageError
 from tsx.io import remote
 from tsx.io.database import Query
 from tsx.io.remote import is_remote, open_stores_with, options
-from tsx.io.source import Source
+from tsx.io.source import Source, where_of
 from tsx.progress import SILENT, Progress, Run
 from tsx.runtime.engines import LOCAL, Work, Worker
 from tsx.spec import verbs
@@ -90,7 +90,7 @@ def inputs_changed(data: Any) -> DataError:
         "inputs-changed",
         "a process that works on this run reads another table or another model than this one",
         hint="see that no other program writes to them, and that their paths name the same files on every machine",
-        where=str(data) if isinstance(data, str | Path) else "data",
+        where=where_of(data) if isinstance(data, str | Path) else "data",
     )
 
 

@@ -25,7 +25,7 @@ from tsx.errors import ConfigError, DataError, TsxError, UsageError
 from tsx.io.destination import is_destination
 from tsx.io.failures import collecting
 from tsx.io.formats import stem_of
-from tsx.io.remote import is_remote, is_uri
+from tsx.io.remote import is_remote, is_uri, place_of
 from tsx.io.source import Source, parts_of, scan, where_of
 from tsx.progress import Progress, task
 from tsx.runtime.engines import Engine, executor
@@ -326,7 +326,9 @@ def _ids(request: Request) -> tuple[str, ...]:
 def _folder(wanted: str | Path, pieces: list[Piece]) -> Path:
     """The folder of the results, made where there is none. Raises WriteError `file-not-writable`."""
     if is_uri(wanted) or is_destination(wanted):
-        raise not_writable(Path(wanted), "the results of parts are files of a folder", "name a folder of a file system")
+        raise not_writable(
+            place_of(wanted), "the results of parts are files of a folder", "name a folder of a file system"
+        )
     folder = Path(os.path.realpath(wanted))
     check_no_model(folder)
     if folder.exists() and not folder.is_dir():

@@ -50,17 +50,23 @@ def check_table(value: str | Path | None) -> None:
 def check_file(path: Path) -> None:
     """Raises WriteError `file-not-writable` where a folder stands, the folder of the file is missing, or a model has
     the file."""
+    from tsx.io.remote import place_of
+
     check_no_model(path)
     if path.is_dir():
         raise not_writable(path, "that is a folder", f"name a file, or {path}/ for parts, each with its own file")
     if not path.parent.is_dir():
-        raise not_writable(path, f"there is no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
+        folder = place_of(path.parent)
+        raise not_writable(path, f"there is no folder {folder}", f"mkdir -p {shlex.quote(folder)}")
 
 
 def check_report(value: str | Path) -> None:
     """Raises WriteError `file-not-writable` where a report cannot be written, or had better not be."""
+    from tsx.io.destination import is_destination
     from tsx.store.layout import is_model
 
+    if is_destination(value):
+        raise not_writable(value, "a report is files of a folder", "name a folder of a file system")
     path = Path(value)
     check_no_model(path)
     if path.exists() and not path.is_dir():
@@ -88,5 +94,8 @@ def check_no_model(path: Path) -> None:
         raise not_writable(path, f"that is part of the model {model}", "name a file or folder outside the model")
 
 
-def not_writable(path: Path, why: str, hint: str) -> WriteError:
-    return WriteError("file-not-writable", f"{path} cannot be written: {why}", hint=hint, where=str(path))
+def not_writable(path: str | Path, why: str, hint: str) -> WriteError:
+    from tsx.io.remote import place_of
+
+    place = place_of(path)
+    return WriteError("file-not-writable", f"{place} cannot be written: {why}", hint=hint, where=place)
