@@ -33,7 +33,7 @@ from tsx.io.source import scan, where_of
 from tsx.io.writing import write_table
 from tsx.store import copies
 from tsx.store.catalog import list_versions
-from tsx.store.layout import damaged
+from tsx.store.layout import Pointer, damaged
 from tsx.workflows.elsewhere import inputs_changed
 
 ROOT = Path(__file__).parents[2]
@@ -295,6 +295,55 @@ def test_a_command_asks_once_which_version_is_in_use_and_leaves_no_copy(
     forecasts(f"{server}/model")
     assert ASKED[len(files) :] == ["/model/CURRENT"]
     assert not list(temporary.iterdir())
+
+
+def test_a_model_that_was_read_half_uploaded_is_read_again(server: str, tmp_path: Path, model: Path) -> None:
+    served = shutil.copytree(model, tmp_path / "served" / "model")
+    weights = served / "versions" / "v1" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-8])
+    with pytest.raises(DataError) as caught:
+        forecasts(f"{server}/model")
+    assert caught.value.code == "model-damaged"
+    weights.write_bytes(whole)
+    assert forecasts(f"{server}/model").equals(forecasts(model))
+
+
+def test_of_the_models_read_one_is_kept_and_no_signature(
+    server: str, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "_read_last", {})
+    for name in ("one", "other"):
+        shutil.copytree(model, tmp_path / "served" / name)
+        for signature in (CANARY, CANARY[::-1]):
+            with copies.here(f"{server}/{name}?sig={signature}"):
+                pass
+    assert list(copies._read_last) == [f"{server}/other"]
+    assert len(ASKED) == 2 * (4 + 1)
+
+
+def test_without_a_folder_for_temporary_files_a_model_in_a_store_is_a_declared_error(
+    server: str, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(model, tmp_path / "served" / "model")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(WriteError) as caught:
+        forecasts(f"{server}/model")
+    assert caught.value.code == "file-not-writable"
+
+
+def test_a_manifest_with_a_changed_field_is_called_by_the_place_of_its_model(
+    server: str, tmp_path: Path, model: Path
+) -> None:
+    served = shutil.copytree(model, tmp_path / "served" / "model")
+    path = served / "versions" / "v1" / "manifest.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "history": "long"}))
+    (served / "CURRENT").write_bytes(Pointer.to("v1", path.read_bytes()).line())
+    with pytest.raises(DataError, match="the manifest was changed") as caught:
+        forecasts(f"{server}/model?token={CANARY}")
+    assert (caught.value.code, caught.value.where) == ("model-damaged", f"{server}/model")
+    assert "tsx-model-" not in json.dumps(caught.value.to_dict())
 
 
 def test_a_version_that_is_removed_while_it_is_fetched_gives_way_to_the_one_in_use(

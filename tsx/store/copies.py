@@ -15,14 +15,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tsx.io.atomic import not_writable
 from tsx.io.objects import Object, read_object
-from tsx.io.remote import is_uri
+from tsx.io.remote import is_uri, place_of
 from tsx.store.layout import FILES, POINTED, POINTER, VERSIONS
 
 Files = Mapping[str, Object]
 """Of a model, by their names in its directory: the pointer, and the files of the version that it names."""
 
 _read_last: dict[str, Files] = {}
-"""By the place of a model."""
+"""Of the model that was read last, by its place without signatures; one alone, as weights take memory."""
 _asked: ContextVar[dict[str, Files] | None] = ContextVar("_asked", default=None)
 """What this command has read, by the place of a model."""
 
@@ -46,16 +46,31 @@ def here(directory: str | Path) -> Iterator[Path]:
     """The model directory; of a model in an object store a copy of the version in use, which goes with the block.
 
     What is missing in the store is missing in the copy. Raises as `read_object`, but for what is not there,
-    and WriteError `file-not-writable` where the disk has no room for the copy.
+    and WriteError `file-not-writable` where there is no folder for the copy, or no room.
     """
     if not is_uri(directory):
         yield Path(directory)
         return
     files = _files_of(str(directory))
-    with TemporaryDirectory(prefix="tsx-model-") as folder:
+    with _temporary() as folder:
         for name, found in files.items():
             _put(Path(folder, name), found)
         yield Path(folder)
+
+
+def forget(directory: str | Path) -> None:
+    """Read the files of a model again the next time, as they were not whole."""
+    _read_last.pop(place_of(directory), None)
+    if (asked := _asked.get()) is not None:
+        asked.pop(str(directory), None)
+
+
+def _temporary() -> TemporaryDirectory[str]:
+    """Raises WriteError `file-not-writable`."""
+    try:
+        return TemporaryDirectory(prefix="tsx-model-")
+    except OSError as error:
+        raise not_writable(error.filename or os.curdir, error) from None
 
 
 def _files_of(place: str) -> Files:
@@ -63,11 +78,12 @@ def _files_of(place: str) -> Files:
     asked = _asked.get()
     if asked is not None and place in asked:
         return asked[place]
-    pointer, files = _read(place, POINTER), _read_last.get(place, {})
+    pointer, files = _read(place, POINTER), _read_last.get(place_of(place), {})
     if not _is_same(pointer, files.get(POINTER)):
         files = _fetched(place, pointer)
         if len(files) == 1 + len(FILES):
-            _read_last[place] = files
+            _read_last.clear()
+            _read_last[place_of(place)] = files
     if asked is not None:
         asked[place] = files
     return files

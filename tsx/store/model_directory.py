@@ -119,13 +119,13 @@ def load(directory: str | Path) -> tuple[dict[str, Tensor], Manifest]:
     try:
         weights = parse_safetensors(snapshot.weights)
     except (ValueError, SafetensorError) as error:
-        raise damaged(snapshot.folder, f"{WEIGHTS} cannot be read: {type(error).__name__}") from error
+        raise damaged(directory, f"{WEIGHTS} cannot be read: {type(error).__name__}") from error
     content, weights = migrate(snapshot.content, weights)
     try:
         stored = StoredVersion(snapshot.version, snapshot.sha256)
         return weights, replace(read_manifest(content), stored=stored)
     except NotOfType as error:
-        raise damaged(snapshot.folder, f"the manifest was changed: {error}") from error
+        raise damaged(directory, f"the manifest was changed: {error}") from error
 
 
 def load_kind(

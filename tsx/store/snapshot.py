@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tsx.errors import DataError, NotFound, TsxError
 from tsx.io.remote import is_uri, place_of
-from tsx.store.copies import here
+from tsx.store.copies import forget, here
 from tsx.store.layout import (
     MANIFEST,
     POINTER,
@@ -82,6 +82,8 @@ def called_by(directory: str | Path) -> Iterator[Path]:
             yield folder
         except TsxError as error:
             if is_uri(directory):
+                if error.code == "model-damaged":
+                    forget(directory)
                 names = (str(folder), place_of(directory))
                 error.message, error.hint, error.where = (
                     text.replace(*names) for text in (error.message, error.hint, error.where)
