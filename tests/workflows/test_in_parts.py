@@ -22,6 +22,7 @@ from tests.runtime.pickling import Pickling, pickling  # noqa: F401
 from tests.stored import tree
 from tsx.errors import ConfigError, DataError, NotFound, UsageError, WriteError
 from tsx.workflows import forecast, merge
+from tsx.workflows.in_parts import _content
 from tsx.workflows.part_work import Job, open_worker
 
 ROWS, SERIES = 40, 30
@@ -267,6 +268,19 @@ def test_a_machine_without_the_folder_of_the_results_is_told_of_before_any_part(
         open_worker(job)
     assert (error.value.code, error.value.where) == ("results-elsewhere", str(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_delta_table_beside_the_parts_is_known_by_its_rows_with_and_without_its_prefix(tmp_path):
+    pytest.importorskip("deltalake")
+    rows = pl.DataFrame({"x": [1, 2, 3]})
+    contents = []
+    for frame in (rows, rows, rows.head(2)):
+        frame.write_delta(tmp_path / "known", mode="overwrite")
+        contents.append(
+            {_content(tmp_path / "known", "future_data"), _content(f"delta:{tmp_path}/known", "future_data")}
+        )
+    assert all(len(each) == 1 for each in contents)
+    assert contents[0] == contents[1] != contents[2]
 
 
 def test_parts_of_two_runs_are_not_merged(place, tmp_path):

@@ -364,10 +364,10 @@ def _content(value: Any, name: str) -> str:
             hint="write the table to a file, and name that",
             where=name,
         )
+    if is_remote(value):  # the files of a Delta or Iceberg table here do not say which of its rows are in use
+        return _digest_of_rows(value)
     path = Path(value)
-    if path.exists():
-        return key_of([file_digest(each) for each in parts_of(path)])
-    return _digest_of_rows(value) if is_remote(value) else str(value)
+    return key_of([file_digest(each) for each in parts_of(path)]) if path.exists() else str(value)
 
 
 def _digest_of_rows(source: str | Path) -> str:
