@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -225,6 +226,13 @@ def test_a_report_that_is_not_there_is_not_found(tmp_path, path):
     with pytest.raises(NotFound) as failed:
         read_report(tmp_path / path)
     assert failed.value.code == "report-not-found"
+
+
+def test_an_address_that_is_no_report_is_named_without_its_signature() -> None:
+    with pytest.raises(NotFound) as failed:
+        read_report(Path("https://user:hunter2@host/why?sig=hunter2"))
+    assert "hunter2" not in str(vars(failed.value))
+    assert "//host/why" in failed.value.message
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.report_folder import INDEX, check_whole
 from tsx.explanation.result import LACKING, Explained
 from tsx.io.formats import read_parquet
+from tsx.io.remote import place_of
 from tsx.panel.sampling import evenly_spaced
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Question
@@ -131,9 +132,9 @@ def _read_index(path: Path) -> tuple[Path, dict[str, Any]]:
     if not document.is_file():
         raise NotFound(
             "report-not-found",
-            f"there is no explanation.json in {folder}" if path.is_dir() else f"there is no report {path}",
+            f"there is no explanation.json in {folder}" if path.is_dir() else f"there is no report {place_of(path)}",
             hint="give the folder that an earlier `tsx explain --out` wrote",
-            where=str(path),
+            where=place_of(path),
         )
     try:
         summary = json.loads(document.read_text(encoding="utf-8"))
