@@ -30,6 +30,7 @@ import pandas  # noqa: F401
 import pydantic.type_adapter  # noqa: F401
 import rich.table  # noqa: F401
 
+import tsx.__main__
 import tsx.api
 import tsx.cli.main
 import tsx.io.writing
@@ -68,7 +69,8 @@ def child(task: dict[str, Any], output: int, counted: int) -> None:
     status = 1
     try:
         with injected(faults):
-            status = tsx.cli.main.main(task["words"])
+            sys.argv = ["tsx", *task["words"]]
+            status = tsx.__main__.main()
             atexit._run_exitfuncs()
     finally:
         os.pwrite(counted, str(faults.count).encode(), 0)
