@@ -19,7 +19,7 @@ beat (Clemen 1989)."""
 
 def network_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
     """(P): in place of `choose_weights`, the first part, the network, as it is."""
-    return np.eye(len(parts))[0]
+    return np.asarray(np.eye(len(parts))[0])
 
 
 def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
