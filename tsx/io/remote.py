@@ -73,9 +73,8 @@ def is_object(source: str | Path) -> bool:
 
 def place_of(source: str | Path) -> str:
     """The place without users, passwords, signatures and tokens; also of one that `Path` took a slash from."""
-    text = str(source)
-    kind = next((each for each in (DELTA, ICEBERG) if text.startswith(each)), "")
-    text = ONE_SLASH.sub(r"\1://", text.removeprefix(kind))
+    kind, place = _kind_and_place(source)
+    text = ONE_SLASH.sub(r"\1://", place)
     if "://" not in text:
         return kind + text
     parts = urlsplit(text)
@@ -91,10 +90,15 @@ def opened_as(place: str) -> str:
 
 def absolute(source: str | Path) -> str:
     """The place as a process in another folder understands it: what lies here by its whole path."""
+    kind, place = _kind_and_place(source)
+    return kind + (place if "://" in place else str(Path(place).resolve()))
+
+
+def _kind_and_place(source: str | Path) -> tuple[str, str]:
+    """`delta:`, `iceberg:` or nothing, and what follows."""
     text = str(source)
     kind = next((each for each in (DELTA, ICEBERG) if text.startswith(each)), "")
-    place = text.removeprefix(kind)
-    return text if "://" in place else kind + str(Path(place).resolve())
+    return kind, text.removeprefix(kind)
 
 
 def scan_remote(source: str | Path) -> pl.LazyFrame:

@@ -75,7 +75,7 @@ class Tried:
 def rows_needed(population: Population) -> list[Tried]:
     """About a dozen lengths, shortest first, the last one the whole of the longest series.
 
-    None where the model says the same of every series.
+    Empty where the model says the same of every series.
     """
     whole = population.log_probabilities(population.rows).exp().numpy()
     if np.square(whole - whole.mean(0)).mean(0).max() < ALIKE:

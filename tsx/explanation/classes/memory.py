@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults
 from tsx.explanation.measure import Measured, TableSpec
+from tsx.explanation.memory.gradients import DECAY_TABLE
 from tsx.explanation.memory.measure import RETENTION_TABLE, gate_memory, retention_table, unit_table
 from tsx.explanation.memory.sentences import FEWEST_STEPS
 from tsx.model.encoders.base import Encoder
@@ -106,7 +107,7 @@ def _sentences(results: ClassResults) -> list[str]:
     retention = results.tables.get(RETENTION.name)
     if retention is None or retention["lag"].n_unique() < FEWEST_STEPS:
         return []
-    if not encoders_matter(results.tables.get("gradient_decay")):
+    if not encoders_matter(results.tables.get(DECAY_TABLE.name)):
         return []
     return [memory_sentence(retention, results.calendar)]
 
