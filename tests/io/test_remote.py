@@ -366,6 +366,23 @@ def test_a_version_that_is_removed_while_it_is_fetched_gives_way_to_the_one_in_u
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.parametrize("words", [["forecast", "--out", "f.csv"], ["explain"], ["models", "diff"]], ids=" ".join)
+def test_a_command_asks_a_store_once_which_version_is_in_use(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def read(place: str) -> Object:
+        name = place.removeprefix("s3://bucket/model/")
+        asked.append(name)
+        return Object((model / name).read_bytes(), None)
+
+    monkeypatch.setattr(copies, "read_object", read)
+    main([*words, "--model", "s3://bucket/model"])
+    assert asked.count("CURRENT") == 1
+
+
 def test_the_files_of_a_model_in_a_store_are_listed_where_they_lie(
     server: str, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -120,15 +121,21 @@ class CommandOf:
             check(values[name])
         if console.json and values.get("out") == "-":
             raise UsageError("stdout-twice", "--json and --out - both want stdout", hint="give --out a file's name")
-        if not values.get("private"):
-            self.body(console, Arguments(verb, data, values, frozenset(given)))
-            return
-        if console.show_values:
+        if values.get("private") and console.show_values:
             raise UsageError(
                 "flags-contradict", "--private and --show-values contradict each other", hint="give one of them"
             )
-        with for_owner_alone():
+        with _one_version(verb), for_owner_alone() if values.get("private") else nullcontext():
             self.body(console, Arguments(verb, data, values, frozenset(given)))
+
+
+def _one_version(verb: Verb) -> AbstractContextManager[None]:
+    """Where a command reads a model, all of it reads the same version."""
+    if not verb.takes("model"):
+        return nullcontext()
+    from tsx.store.copies import asked_once  # loads Polars, which the command is about to do
+
+    return asked_once()
 
 
 def command(verb: Verb, **checks: Callable[[Any], Any]) -> Callable[[Body], CommandOf]:
