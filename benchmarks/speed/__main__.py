@@ -18,6 +18,7 @@ ROWS: dict[str, Callable[[Asked], Figure]] = {
     "small": starting.small,
     "help": starting.help,
     "inspect": starting.inspect,
+    "html": starting.html,
     "memory": memory.memory,
     "forecast-memory": forecasting.forecast_memory,
 }

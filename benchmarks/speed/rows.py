@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Literal
 
 from benchmarks.timing import describe_machine
 
@@ -125,6 +126,11 @@ def wall(turns: Turns, name: str) -> float:
 def ratio(turns: Turns, name: str, against: str) -> float:
     """Median of the ratios round by round, of seconds on the clock."""
     return median(a.wall / b.wall for a, b in zip(turns[name], turns[against]))
+
+
+def beyond(turns: Turns, name: str, against: str, of: Literal["wall", "cpu"]) -> float:
+    """Median of the differences round by round, in seconds on the clock or of processors."""
+    return median(getattr(a, of) - getattr(b, of) for a, b in zip(turns[name], turns[against]))
 
 
 def show(title: str, turns: Turns, against: str) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.speed.data import fitted, hourly
-from benchmarks.speed.rows import Asked, Contestant, Figure, process, ratio, show, take_turns, wall
+from benchmarks.speed.rows import Asked, Contestant, Figure, beyond, process, python, ratio, show, take_turns, wall
 
 PEERS = {"neuralforecast": "import neuralforecast", "darts": "from darts.models import BlockRNNModel"}
 """What a forecast with each of the libraries has to import."""
@@ -52,3 +52,19 @@ def small(asked: Asked) -> Figure:
     here = f"{wall(turns, 'tsx forecast'):.2f} s, {ratio(turns, 'tsx forecast', 'import torch'):.2f} x `import torch`"
     here += "".join(f"; `{other}` {wall(turns, other):.1f} s" for other in turns if other.startswith("import "))
     return Figure("small", "`tsx forecast` of a small file, whole process", here, "2.2 s", "1.7 s")
+
+
+def html(asked: Asked) -> Figure:
+    with tempfile.TemporaryDirectory() as name:
+        demo = Path(name) / "demo"
+        python("-m", "tsx", "demo", "--out", str(demo), "--quiet")
+        words = ("-m", "tsx", "explain", "--model", str(demo / "model"), "--quiet", "--out")
+        contestants: dict[str, Contestant] = {
+            "tsx explain": process(*words, str(Path(name) / "tables")),
+            "tsx explain --report html": process(*words, str(Path(name) / "page"), "--report", "html"),
+        }
+        turns = take_turns(contestants, asked.rounds)
+    show("tsx explain of the demo's model, whole process", turns, "tsx explain")
+    more = [beyond(turns, "tsx explain --report html", "tsx explain", of) for of in ("wall", "cpu")]
+    here = f"{more[0]:.2f} s, {more[1]:.2f} s of processors; the explanation {wall(turns, 'tsx explain'):.1f} s"
+    return Figure("html", "the HTML report of the demo, beyond its explanation", here, "2 s", "")
