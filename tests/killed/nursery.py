@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -81,7 +82,8 @@ def child(task: dict[str, Any], output: int, counted: int) -> None:
 
 def crowd(task: dict[str, Any]) -> list[tuple[int, str]]:
     """Run the commands of several processes side by side."""
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()  # a TemporaryDirectory would be removed by the first child that ends
+    try:
         members = []
         for number, commands in enumerate(task["crowd"]):
             if (pid := os.fork()) == 0:
@@ -92,6 +94,8 @@ def crowd(task: dict[str, Any]) -> list[tuple[int, str]]:
         for pid in members:
             os.waitpid(pid, 0)
         return [ending for file in Path(folder).iterdir() for ending in json.loads(file.read_text())]
+    finally:
+        shutil.rmtree(folder)
 
 
 def run(task: dict[str, Any]) -> dict[str, Any]:
