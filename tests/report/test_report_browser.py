@@ -60,6 +60,15 @@ def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections
         field.value = "patient 08";
         field.dispatchEvent(new Event("input"));
       }
+      const field = document.querySelector("[data-figure=single]"), place = document.getElementById("picked-single");
+      for (const typed of ["PATIENT", "nobody"]) {
+        field.value = typed;
+        field.dispatchEvent(new Event("input"));
+        const said = place.childElementCount ? "kept" : place.textContent;
+        document.body.setAttribute(`data-${typed.toLowerCase()}`, said);
+      }
+      field.value = "patient 08";
+      field.dispatchEvent(new Event("input"));
       document.querySelector("[data-show=summary]").click();
       const seen = [...document.querySelectorAll("section")].filter((one) => one.offsetParent !== null);
       document.body.setAttribute("data-seen", seen.map((one) => one.id).join(" "));
@@ -67,6 +76,8 @@ def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections
     elements, console = shown(used(html_report(rich_explanation), actions), tmp_path)
     assert console == []
     assert 'data-seen="forecast accuracy findings"' in elements
+    assert 'data-patient="kept"' in elements
+    assert 'data-nobody="No series of this name is here."' in elements
     for figure, charts in (("forecast", 1), ("single", 3)):
         picked = elements[elements.index(f'id="picked-{figure}"') :]
         picked = picked[: picked.index("</figure>")]
@@ -91,6 +102,40 @@ def test_nothing_is_wider_than_the_window(full_explanation, tmp_path, width):
     elements, _ = shown(used(html_report(full_explanation), actions), tmp_path, f"--window-size={width},900")
     (found,) = re.findall(r'data-width="(\d+)"', elements)
     assert int(found) <= max(width, 500)  # headless Chromium opens no window under 500 pixels
+
+
+def test_no_name_is_broken_on_a_telephone(full_explanation, tmp_path):
+    actions = """
+      setTimeout(() => {
+        document.querySelector("main").style.width = "400px";  // no window is that narrow here, but the page can be
+        for (const fold of document.querySelectorAll("details")) fold.open = true;
+        const around = document.createRange();
+        const lines = (cell) => {
+          around.selectNodeContents(cell);
+          return new Set([...around.getClientRects()].map((box) => box.top)).size;
+        };
+        const names = [...document.querySelectorAll("td.name")].filter((cell) => !cell.textContent.includes(" "));
+        const broken = names.filter((cell) => lines(cell) > 1).map((cell) => cell.textContent);
+        document.body.setAttribute("data-broken", `${names.length > 0} ${broken.join(", ")}`);
+      }, 3000);
+    """
+    elements, _ = shown(used(html_report(full_explanation), actions), tmp_path, "--window-size=500,900")
+    assert 'data-broken="true "' in elements
+
+
+def test_a_heading_that_a_link_leads_to_stands_below_the_contents(full_explanation, tmp_path):
+    actions = """
+      setTimeout(() => {
+        location.hash = "checks";
+        setTimeout(() => {
+          const bottom = document.querySelector("nav").getBoundingClientRect().bottom;
+          const top = document.querySelector("#checks h2").getBoundingClientRect().top;
+          document.body.setAttribute("data-below", String(bottom > 0 && top >= bottom));
+        }, 500);
+      }, 3000);
+    """
+    elements, _ = shown(used(html_report(full_explanation), actions), tmp_path, "--window-size=1000,700")
+    assert 'data-below="true"' in elements
 
 
 @pytest.fixture(scope="module")

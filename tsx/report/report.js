@@ -17,9 +17,14 @@ for (const [id, spec] of Object.entries(read("charts"))) draw(document.getElemen
 
 for (const field of document.querySelectorAll("[data-figure]")) {
   field.addEventListener("input", () => {
-    const specs = more.picks[field.dataset.figure][field.value];
-    if (!specs) return;
+    const picks = more.picks[field.dataset.figure], typed = field.value.toLowerCase(), specs = picks[field.value];
     const place = document.getElementById(`picked-${field.dataset.figure}`);
+    if (!specs) {
+      // What is half typed leaves the last series in place.
+      const possible = Object.keys(picks).some((name) => name.toLowerCase().includes(typed));
+      if (!possible) place.textContent = "No series of this name is here.";
+      return;
+    }
     place.replaceChildren(...specs.map(() => document.createElement("div")));
     specs.forEach((spec, k) => draw(place.children[k], spec));
   });
@@ -41,3 +46,9 @@ for (const view of views) {
     for (const other of views) other.setAttribute("aria-pressed", String(other === view));
   });
 }
+// Headings that a link leads to stay below the contents, however many lines these take.
+const contents = document.querySelector("nav");
+new ResizeObserver(() => {
+  const stuck = getComputedStyle(contents).position === "sticky";
+  document.documentElement.style.scrollPaddingTop = `${stuck ? contents.offsetHeight : 0}px`;
+}).observe(contents);

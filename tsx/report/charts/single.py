@@ -41,8 +41,13 @@ GUTTER = 56
 NARROW = "containerSize()[0] < 480"
 """Whether the chart has no more room than a telephone gives it; never so in a picture, which has no container."""
 _LAST = "lastindexof(datum.label, ', ')"
-TWO_LINES = f"{_LAST} < 0 ? datum.label : [slice(datum.label, 0, {_LAST}), slice(datum.label, {_LAST} + 2)]"
-"""An input's label with its time below its name, so that there is room for the bars on a narrow screen too."""
+_WHEN = f"slice(datum.label, {_LAST} + 2)"
+_SHORT = f"{NARROW} ? replace({_WHEN}, / before$/, '') : {_WHEN}"
+TWO_LINES = f"{_LAST} < 0 ? datum.label : [slice(datum.label, 0, {_LAST}), {_SHORT}]"
+"""An input's label with its time below its name, so that there is room for the bars on a narrow screen too.
+
+There it goes without "before", which the caption says.
+"""
 
 
 BESIDE = {"up": ("left", 4), "down": ("right", -4)}
@@ -93,7 +98,7 @@ def waterfall(fall: Fall, title: str | list[str]) -> alt.LayerChart:
     order = [ends[0]["name"], *(bar["name"] for bar in bars), ends[1]["name"]]
     axis = alt.Axis(
         labelExpr=TWO_LINES,
-        labelLimit=alt.ExprRef(f"{NARROW} ? 110 : 200"),
+        labelLimit=alt.ExprRef(f"{NARROW} ? 146 : 200"),
         labelFontSize=11,
         labelLineHeight=12,
         labelOffset=-4,
