@@ -136,8 +136,27 @@ def test_the_series_that_gains_least_over_a_simple_method_is_named_with_the_rows
     rows = cells(full_explanation, "accuracy", "By series, the worst first")
     assert rows[0] == ("patient 03", "4.00", "10.00", "5.00", "80 %", "100 %")
     assert [row[0] for row in rows] == ["patient 03", "patient 02", "patient 01"]
+    (table,) = (table for table in told.tables if table.title == "By series, the worst first")
+    assert [column.title for column in table.columns if not column.detail] == [
+        "patient",
+        "mean |error|",
+        "naive",
+        "of the better one",
+        "80 % interval covers",
+    ]
     (drawn,) = CHARTS["known"](full_explanation)
     assert drawn.to_dict()["description"].startswith("Forecast against actual")
+
+
+def test_the_text_of_a_chart_spells_shap_as_it_is_and_names_only_what_is_drawn(full_explanation):
+    said = [one.to_dict()["description"] for one in drawn(full_explanation, "lags")]
+    assert said
+    assert all(text.startswith("Mean |SHAP| of ") for text in said)
+    (reach,) = drawn(full_explanation, "reach")
+    data = reach.to_dict()
+    measures = {row["name"] for rows in data["datasets"].values() for row in rows if "name" in row}
+    assert all(name in data["description"] for name in measures)
+    assert ("attention" in data["description"]) == ("attention" in measures)
 
 
 def test_without_known_forecasts_the_accuracy_is_of_the_rows_held_out_alone(explanation):

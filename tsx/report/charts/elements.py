@@ -27,7 +27,7 @@ from tsx.report.charts.axes import (
     short,
     theme,
 )
-from tsx.report.labels import lag_words, step_words
+from tsx.report.labels import capital, lag_words, step_words
 from tsx.sanitize import clean
 from tsx.wording import number
 
@@ -148,7 +148,7 @@ def bars(
         parts.append(whisker.encode(x=mid, y=low, y2="high"))
     parts += marks(at, "from", "season", explanation)
     of = f" of {title}" if title else ""
-    return finished(parts, HEIGHT, f"{said.capitalize()}{of} by {axis}", title)
+    return finished(parts, HEIGHT, f"{capital(said)}{of} by {axis}", title)
 
 
 def _grouped(frame: pl.DataFrame) -> pl.DataFrame:

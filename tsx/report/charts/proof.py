@@ -11,6 +11,7 @@ from tsx.report.charts.elements import HEIGHT, banded, finished, marks, season
 from tsx.report.labels import MEASURES, ORDERS, step_words, words
 from tsx.report.summaries import cumulative_shares, table_of
 from tsx.sanitize import clean
+from tsx.wording import and_list
 
 KINDS = {
     "deletion": ("Deletion: faster is better", "inputs replaced"),
@@ -90,7 +91,7 @@ def reach(explanation: Explanation) -> alt.LayerChart | None:
         *banded(rows, names, x, y, tips, dashed=True),
         *marks(season(explanation, frame["lag"]), "at", "season", explanation),
     ]
-    return finished(parts, 240, "Share of SHAP values, response, gradient, gates and attention within each lag")
+    return finished(parts, 240, f"Share of {and_list(names)} within each lag")
 
 
 def needed(explanation: Explanation) -> alt.LayerChart | None:

@@ -36,7 +36,7 @@ def _by_series(explanation: Explanation, known: pl.DataFrame) -> list[ReportTabl
     ids, shown = explanation.schema.id_names, known.head(WORST)
     digits = places(shown["error"])
     seasonal = known["seasonal_naive"].null_count() < known.height
-    simple = {"naive": "last value", **({"seasonal_naive": "seasonal naive"} if seasonal else {})}
+    simple = ("naive", "seasonal_naive") if seasonal else ("naive",)
     held = known["held"].null_count() < known.height
     rows = tuple(
         (
@@ -49,9 +49,10 @@ def _by_series(explanation: Explanation, known: pl.DataFrame) -> list[ReportTabl
     )
     columns = (
         *(Column(name, "name") for name in ids),
-        *numbers(
-            "mean |error|", *simple.values(), "of the simple one", *([f"{INTERVAL} % interval covers"] if held else [])
-        ),
+        *numbers("mean |error|"),
+        *(Column(name.replace("_", " "), "number", detail=name != "naive") for name in simple),
+        *numbers("of the better one" if seasonal else "of naive"),
+        *numbers(*([f"{INTERVAL} % interval covers"] if held else [])),
     )
     of = f"the {WORST} worst of {known.height:,} explained series; " if known.height > WORST else ""
     note = f"{of}mean absolute errors in units of {explanation.schema.target}"

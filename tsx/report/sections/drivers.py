@@ -52,7 +52,11 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
             f"How much each past value moves {subject}: mean |SHAP| over all explained "
             f"forecasts{'' if question.explain == 'sum' else ' and steps'}, {unit}."
             + " Whiskers: one standard error."
-            + (" Each input has a scale of its own; the shares say how they compare." if several else "")
+            + (
+                " Each input has a scale of its own; the shares, of squared SHAP values, compare them."
+                if several
+                else ""
+            )
             + constant,
         )
     ]
@@ -96,6 +100,7 @@ def _features(explanation: Explanation) -> ReportTable | None:
         for row in features.head(TOP_FEATURES).iter_rows(named=True)
     )
     more = features.height - TOP_FEATURES
+    further = f"; {count(more, 'more feature')} in lag_profile.parquet" if more > 0 else ""
     whole = explanation.question.players == "feature"
     return ReportTable(
         "Features",
@@ -106,7 +111,7 @@ def _features(explanation: Explanation) -> ReportTable | None:
             *numbers("mean |SHAP|" if whole else "sum of mean |SHAP|"),
         ),
         rows,
-        f"{count(more, 'more feature')} in lag_profile.parquet" if more > 0 else "",
+        f"in units of {schema.target}{further}",
         brief=BRIEF,
     )
 
@@ -169,7 +174,7 @@ def _distances(explanation: Explanation, calendar: Calendar) -> ReportTable | No
         "Distances that matter most",
         (FEATURE, *numbers("distance"), Column("that is"), Column("share"), *numbers("mean |SHAP|")),
         rows,
-        f"season: {season}" if season > 1 else "",
+        f"in units of {explanation.schema.target}" + (f"; season: {season}" if season > 1 else ""),
         drawn=True,
         brief=0,
     )

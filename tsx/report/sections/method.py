@@ -55,6 +55,11 @@ DEFINITIONS = (
         "inputs can become known. Base value plus all SHAP values is the forecast.",
     ),
     (
+        "share",
+        "Of the importance, the mean square of SHAP values: what decides the forecasts. Mean |SHAP| says how far an "
+        "input moves them; small moves count for little in squares, so the two do not go in step.",
+    ),
+    (
         "std. error",
         "The sampling error of the SHAP values: their mean standard error, an upper bound for the "
         "error of a mean of them.",
@@ -91,9 +96,9 @@ def section(explanation: Explanation) -> Section:
 
 
 def advice(explanation: Explained) -> tuple[ReportTable, ...]:
-    """What could be done about each check that was not passed, in the words of the program."""
+    """What another run could do about each check that was not passed, in the words of the program."""
     rows = tuple((words(check.name), check.advice) for check in explanation.checks if check.advice)
-    titles = (Column("check", "prose"), Column("what can be done", "prose"))
+    titles = (Column("check", "prose"), Column("for another run of tsx explain", "prose"))
     return (ReportTable("Checks that were not passed", titles, rows),) if rows else ()
 
 
