@@ -33,6 +33,11 @@ def test_the_help_of_a_command_shows_an_example_before_its_flags_and_fits_100_co
     assert run(name, "-h").out == shown.out
 
 
+def test_the_help_of_the_program_fits_80_columns(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(len(line) for line in run("--help").out.splitlines()) < 80
+
+
 def test_the_help_fits_a_narrow_terminal(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     options = run("fit", "--help-all").out.split("Usage:")[1]

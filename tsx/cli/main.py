@@ -96,14 +96,14 @@ def tsx(
     """Forecast time series with recurrent networks, and know why.
 
     Examples:
-      tsx demo                                 see it all on shipped data
-      tsx inspect sales.parquet                what is in a table
-      tsx fit sales.parquet                    train; what you do not say is chosen, with a reason
-      tsx forecast --out forecast.csv          forecast every series, with intervals
-      tsx explain --report html                which past values drive it, how far back it remembers
-      tsx backtest sales.parquet               how it would have done, beside simple forecasts
+      tsx demo                         see it all on shipped data
+      tsx inspect sales.parquet        what is in a table
+      tsx fit sales.parquet            train; what you do not say is chosen
+      tsx forecast --out forecast.csv  forecast every series, with intervals
+      tsx explain --report html        which past values drive it, how far back
+      tsx backtest sales.parquet       how it would have done
 
-    `tsx COMMAND --help` shows every flag of a command.
+    `tsx COMMAND --help` shows the flags that people use, with `--help-all` all.
     """
 
 
