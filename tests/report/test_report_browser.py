@@ -87,6 +87,29 @@ def test_a_series_that_is_looked_up_is_drawn_and_a_view_hides_the_other_sections
     assert 'data-show="all" aria-pressed="false"' in elements
 
 
+def test_charts_and_tables_of_the_internals_and_checks_stand_behind_folds_until_the_internals_are_asked_for(
+    full_explanation, tmp_path
+):
+    actions = """
+      const open = (key) => document.querySelector(`#${key} details.inner`).open;
+      const said = () => ["memory", "checks"].map(open).join(" ");
+      setTimeout(() => {
+        const closed = said();
+        dispatchEvent(new Event("beforeprint"));
+        const printed = said();
+        dispatchEvent(new Event("afterprint"));
+        const after = said();
+        document.querySelector("[data-show=internals]").click();
+        const width = document.querySelector("#memory svg").getBoundingClientRect().width;
+        document.body.setAttribute("data-folds", [closed, printed, after, said(), width > 100].join(", "));
+      }, 3000);
+    """
+    elements, console = shown(used(html_report(full_explanation), actions), tmp_path)
+    assert console == []
+    assert 'data-folds="false false, true true, false false, true true, true"' in elements
+    assert '<details class="inner"' not in elements[: elements.index('<section id="drivers"')]
+
+
 @pytest.mark.parametrize(("flags", "darkened"), [((DARK,), False), (("--enable-features=WebContentsForceDark",), True)])
 def test_charts_are_turned_where_the_browser_darkens_the_page_by_itself(daily, tmp_path, flags, darkened):
     elements, console = shown(html_report(daily), tmp_path, *flags)

@@ -64,7 +64,7 @@ def hostile_page(hostile) -> Page:
 def test_the_page_asks_for_nothing_from_anywhere(page):
     allowed = {"charset", "content", "http-equiv", "name", "lang", "class", "id", "style", "scope", "tabindex", "type"}
     allowed |= {"role", "aria-label", "aria-pressed", "data-show", "data-view", "href", "list", "autocomplete", "value"}
-    allowed |= {"data-figure", "aria-live"}
+    allowed |= {"data-figure", "aria-live", "open"}
     assert {name for _, attributes in page.elements for name in attributes} <= allowed
     assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "base", "form"}
     assert {anchor["href"] for anchor in page.all("a")} == {f"#{section['id']}" for section in page.all("section")}

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from tsx.explanation.result import Explained
 from tsx.report.charts.axes import theme
 from tsx.report.document import Heading, Section, ShareCell, VerdictCell, widest
-from tsx.report.sections import VIEWS, view_of
+from tsx.report.sections import VIEWS, is_folded, view_of
 from tsx.report.story import story_of
 from tsx.runtime.drawing import drawing_program
 from tsx.sanitize import clean
@@ -73,6 +73,7 @@ def html_page(
         csv=lookup.csv,
         views=[view.capitalize() for view in VIEWS if view in map(view_of, content)],
         view_of=view_of,
+        is_folded=is_folded,
         heading=heading,
         sections=content,
         figures={key: [f"{key}-{k}" for k in range(len(panels))] for key, panels in by_key.items()},

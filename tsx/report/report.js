@@ -13,7 +13,16 @@ probe.style.cssText = "display: none; color-scheme: light; background-color: can
 document.body.append(probe);
 document.body.classList.toggle("darkened", getComputedStyle(probe).backgroundColor !== "rgb(255, 255, 255)");
 probe.remove();
-for (const [id, spec] of Object.entries(read("charts"))) draw(document.getElementById(id), spec);
+const drawn = Object.entries(read("charts")).map(([id, spec]) => draw(document.getElementById(id), spec));
+
+// Charts take their width from the page, so that folds are open until all are drawn, and on paper.
+const folds = [...document.querySelectorAll("details.inner")];
+const unfold = (wanted) => folds.forEach((fold) => { fold.open = wanted(fold); });
+let opened = [];
+addEventListener("beforeprint", () => { opened = folds.filter((fold) => fold.open); unfold(() => true); });
+addEventListener("afterprint", () => unfold((fold) => opened.includes(fold)));
+for (const fold of folds) fold.addEventListener("toggle", () => dispatchEvent(new Event("resize")));
+Promise.all(drawn).then(() => unfold(() => document.body.dataset.view === "internals"));
 
 for (const field of document.querySelectorAll("[data-figure]")) {
   field.addEventListener("input", () => {
@@ -43,6 +52,7 @@ const views = document.querySelectorAll("[data-show]");
 for (const view of views) {
   view.addEventListener("click", () => {
     document.body.dataset.view = view.dataset.show;
+    if (view.dataset.show === "internals") unfold(() => true);
     for (const other of views) other.setAttribute("aria-pressed", String(other === view));
   });
 }

@@ -66,6 +66,11 @@ def view_of(section: Section) -> str:
     return OF_CLASSES.get(section.key, of_forecasts)
 
 
+def is_folded(section: Section) -> bool:
+    """Whether a page shows the sentences of a section and leaves its charts and tables behind a fold."""
+    return view_of(section) == "internals" or section.key == "checks"
+
+
 def _tables_only(name: str, tables: list[str], explanation: Explanation) -> Section:
     """The section of a measure that has no module here."""
     frames = {table: frame for table in tables if (frame := table_of(explanation, table)) is not None}

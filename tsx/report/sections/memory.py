@@ -219,9 +219,9 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
     sentences = []
     if len(logs) >= FEWEST_UNITS and logs.n_unique() > FEWEST_UNITS // 2:
         middle, wide = float(logs.mean()), float(logs.std(ddof=0))  # type: ignore[arg-type]
-        low, mid, high = (number(math.exp(middle + k * wide), 3) for k in (-1, 0, 1))
+        low, mid, high = (_about(math.exp(middle + k * wide), calendar) for k in (-1, 0, 1))
         sentences.append(
-            f"The units of the last layer have time constants around {mid} steps, two thirds of them between {low} and "
+            f"The units of the last layer have time constants around {mid}, two thirds of them between {low} and "
             f"{high}{_law(explanation)}."
         )
     saturated, dead = _mean(top, "saturated"), int(top["dead"].sum()) if "dead" in top.columns else 0
@@ -240,10 +240,14 @@ def _unit_sentences(explanation: Explanation, calendar: Calendar) -> tuple[str, 
     if isinstance(chrono, dict) and isinstance(chrono.get("longest"), float):
         beyond = int(chrono.get("beyond") or 0)
         sentences.append(
-            f"Before training, time constants were at most {number(chrono['longest'], 3)} steps; "
+            f"Before training, time constants were at most {_about(chrono['longest'], calendar)}; "
             f"{number(beyond)} of {count(top.height, 'unit')} now exceed that."
         )
     return tuple(sentences)
+
+
+def _about(steps: float, calendar: Calendar) -> str:
+    return f"less than {calendar.span(1)}" if steps < 1 else calendar.span(round(steps))
 
 
 def _law(explanation: Explanation) -> str:
