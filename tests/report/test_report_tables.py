@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_an_unknown_kind_is_an_error_and_writes_nothing(explanation, tmp_path):
         write_explanation(explanation, tmp_path / "out", ("html", "doc"))
     assert error.value.code == "report-kind-unknown"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("as_given", [str, Path])
+@pytest.mark.parametrize("writer", ["write", "report"])
+def test_a_place_in_a_store_is_refused_and_nothing_is_written_here(
+    explanation, tmp_path, monkeypatch, writer, as_given
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tsx.report.html.html_report", lambda _: pytest.fail("work was done before"))
+    place = as_given("s3://key:canary@bucket/why")
+    write = partial(explanation.write, place) if writer == "write" else partial(explanation.report, "html", place)
+    with pytest.raises(WriteError) as error:
+        write()
+    assert (error.value.code, error.value.where) == ("file-not-writable", "s3://bucket/why")
+    assert "canary" not in json.dumps(error.value.to_dict())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_where_the_folder_should_be_is_a_clear_error(explanation, tmp_path):

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from tsx.errors import UsageError, WriteError
 from tsx.io.iso_times import iso_times
-from tsx.io.remote import DELTA, need, opened_as, options, place_of
+from tsx.io.remote import DELTA, ONE_SLASH, need, opened_as, options, place_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,9 +33,9 @@ class Database(NamedTuple):
 
 
 def is_destination(out: str | Path | None) -> bool:
-    """Whether this names what is no file: `delta:PLACE`, `sqlite:///FILE#TABLE`, `duckdb:///FILE#TABLE`."""
+    """Whether this names what is no file: `delta:PLACE`, `sqlite:///FILE#TABLE`, `duckdb:///FILE#TABLE`, any URI."""
     text = str(out)
-    return text.startswith((DELTA, "sqlite:", "duckdb:")) or "://" in text
+    return text.startswith((DELTA, "sqlite:", "duckdb:")) or "://" in text or ONE_SLASH.match(text) is not None
 
 
 def place_of_result(out: str | Path | None) -> str | None:

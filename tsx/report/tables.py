@@ -21,6 +21,7 @@ from tsx.io.atomic import atomic_write, not_writable
 from tsx.runtime.signals import uninterrupted
 from tsx.spec.verbs import REPORTS
 from tsx.wording import json_value
+from tsx.workflows.outputs import check_file, check_report
 
 FRAMES = (
     "forecasts",
@@ -46,6 +47,7 @@ def write_explanation(explanation: Explained, directory: str | Path, kinds: tupl
     MissingDependency `dependency-missing`, WriteError `file-not-writable`.
     """
     check_kinds(kinds)
+    check_report(directory)
     folder = Path(directory)
     reports = _reports(explanation, kinds)
     try:
@@ -78,6 +80,7 @@ def write_report(explanation: Explained, kind: str, path: str | Path) -> Path:
     """
     if kind not in ONE_FILE:
         raise _kind_unknown((kind,), ONE_FILE)
+    check_file(path)
     content = ONE_FILE[kind](explanation)
     with atomic_write(path) as file:
         file.write(content)

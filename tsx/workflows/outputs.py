@@ -47,11 +47,15 @@ def check_table(value: str | Path | None) -> None:
     check_file(path)
 
 
-def check_file(path: Path) -> None:
-    """Raises WriteError `file-not-writable` where a folder stands, the folder of the file is missing, or a model has
-    the file."""
+def check_file(value: str | Path) -> None:
+    """Raises WriteError `file-not-writable` for what is no file here, where a folder stands, the folder of the file is
+    missing, or a model has the file."""
+    from tsx.io.destination import is_destination
     from tsx.io.remote import place_of
 
+    if is_destination(value):
+        raise not_writable(value, "that is no file here", "name a file of a file system")
+    path = Path(value)
     check_no_model(path)
     if path.is_dir():
         raise not_writable(path, "that is a folder", f"name a file, or {path}/ for parts, each with its own file")
