@@ -236,12 +236,13 @@ def test_the_same_noise_makes_the_same_bytes(made: dict[str, Path], tmp_path: Pa
 REFUSED = {
     **{"update": True, "if_better": True, "freeze_scale": True, "label": "pulse", "static": "pulse", "calendar": True},
     **{"holidays": "DE", "max_time": 9.0, "dropout": 0.1, "ensemble": 2, "cell": "gru", "attention": "temporal"},
-    "intervals": "conformal",
+    **{"network_only": True, "intervals": "conformal"},
+    **{"keep_together": "person", "hold_out": "newest", "shift": 0.1, "jitter": 0.1, "text": "pulse"},
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_flags_that_would_break_the_promise_are_refused(name: str, tmp_path: Path) -> None:
+def test_flags_that_would_break_the_promise_or_mean_nothing_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         fitted(table(), tmp_path / "model", **{name: REFUSED[name]})
     assert (refused.value.code, refused.value.where) == ("flags-contradict", name)

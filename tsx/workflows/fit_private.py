@@ -50,7 +50,7 @@ from tsx.training.private_plan import (
 )
 from tsx.wording import and_list, column_list, verb
 from tsx.workflows.fit import Fit, rows_of
-from tsx.workflows.flags import refuse_flags
+from tsx.workflows.flags import WITH_A_LABEL, refuse_flags
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.run import run_of
 
@@ -71,6 +71,7 @@ REFUSED = {
     "dropout": "the gradient of a series must not depend on chance",
     "ensemble": "every network would need a part of the budget",
     "attention": "gradients of single series cannot be taken through it",
+    "network_only": "nothing is held out, so that the whole output of the network counts anyway",
     "keep_categories": "no categories are stored",
 }
 """Settings that cannot go together with it, and why."""
@@ -135,6 +136,7 @@ def check_flags(request: Request, settings: Settings) -> None:
         against["intervals"] = "no rows are held out whose errors could be kept"
     for name, why in against.items():
         refuse_flags(request, [name], f"and --private-epsilon contradict each other: {why}")
+    refuse_flags(request, WITH_A_LABEL, "is about a label, which a model of --private-epsilon does not have")
     missing = [request.verb[name].flag for name in NEEDED if not request[name]]
     if missing:
         raise ConfigError(
