@@ -180,6 +180,30 @@ def test_a_bend_is_seen_by_the_additive_model_and_by_the_tree():
     assert "the additive one explains" in details["sentence"]
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e3])
+def test_the_rules_of_the_tree_as_they_are_written_divide_the_windows_as_it_does(size):
+    network = hand_set({(3, 0): 1.0, (2, 1): -2.0 / size, (7, 1): 1.2 / size})
+    older, newer = windows(400, seed=1), windows(80, seed=2)
+    for batch in (older, newer):
+        batch.past[..., 1] *= size
+    _, details = surrogates(network, older, newer)
+    lags = network.encode(older).lags.flip(1).double().numpy()
+    above: list[np.ndarray] = []  # which windows the conditions say that stand above a line
+    counted, told = [], []
+    for line in details["tree"]["text"]:
+        words = line.split()
+        depth = (len(line) - len(line.lstrip())) // 2
+        if words[0] == "forecast":
+            counted.append(int(np.all(above[:depth], axis=0).sum()))
+            told.append(int(words[-2].removeprefix("(")))
+            continue
+        values = lags[:, int(words[3]) - 1, "yx".index(words[0])]
+        below = values <= float(words[5])
+        above[depth:] = [below if words[4] == "<=" else ~below]
+    assert counted == told
+    assert len(told) == 8
+
+
 def test_what_is_known_ahead_is_a_lag_below_one():
     network = hand_set({}, Channels.of(Schema("t", "y", "id", future=("price",))))
     with torch.no_grad():

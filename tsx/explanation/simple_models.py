@@ -134,22 +134,27 @@ def shallow_tree(
 
 def tree_lines(
     tree: RegressionTree,
-    condition: Callable[[int, str, float], str],
+    inputs: np.ndarray,
+    condition: Callable[[int, str, float, float], str],
     leaf: Callable[[RegressionTree], str],
     depth: int = 0,
 ) -> list[str]:
     """The tree as text, a line for each condition and each leaf, indented by its depth.
 
-    `condition`: in words, that a column is `<=` or `>` a threshold; `leaf`: a leaf in words.
+    inputs     (n, K) those that it was fitted to, by whose columns it splits
+    condition  in words, that a column is `<=` or `>` a threshold, around which no row is within a gap: with the digits
+               that `tsx.wording.threshold` gives, the words divide the rows as the tree does
+    leaf       a leaf in words
     """
     margin = "  " * depth
     if tree.split is None:
         return [f"{margin}{leaf(tree)}"]
-    split = tree.split
-    lines = []
+    split, lines = tree.split, []
+    held = inputs[:, split.column]
+    gap = float(held[held > split.threshold].min() - held[held <= split.threshold].max())
     for side, sign in ((split.below, "<="), (split.above, ">")):
-        lines.append(f"{margin}{condition(split.column, sign, split.threshold)}")
-        lines += tree_lines(side, condition, leaf, depth + 1)
+        lines.append(f"{margin}{condition(split.column, sign, split.threshold, gap)}")
+        lines += tree_lines(side, inputs, condition, leaf, depth + 1)
     return lines
 
 

@@ -38,7 +38,7 @@ from tsx.explanation.splines import CubicSplines, ridge_leaving_one_out
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
-from tsx.wording import percent
+from tsx.wording import percent, threshold
 
 STEPS = 8
 """Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""
@@ -227,12 +227,12 @@ def _tree(fit: _Table, among: np.ndarray) -> tuple[Model, dict[str, Any]]:
         last = f", {node.mean[-1]:.2f} at the last" if len(node.mean) > 1 else ""
         return f"forecast {node.mean[0]:.2f} at step 1{last} ({node.count} windows)"
 
-    def condition(column: int, sign: str, threshold: float) -> str:
+    def condition(column: int, sign: str, split: float, gap: float) -> str:
         name, lag = fit.names[among[column]]
-        return f"{name} at lag {lag} {sign} {threshold:.2f}"
+        return f"{name} at lag {lag} {sign} {threshold(split, gap)}"
 
     model, tree = shallow_tree(fit.inputs, fit.forecasts, among)
-    text = tree_lines(tree, condition, leaf)
+    text = tree_lines(tree, fit.inputs[:, among], condition, leaf)
     return model, {"splits": len(list(tree.splits())), "depth": tree.depth, "text": text}
 
 

@@ -191,10 +191,8 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], detai
         guess = model(inputs[judge])
         return Score(name, r2(guess, odds[judge]) or 0.0, float((said(guess) == own).mean()), terms)
 
-    def condition(column: int, sign: str, split: float) -> str:
+    def condition(column: int, sign: str, split: float, gap: float) -> str:
         k = int(among[column])
-        held = inputs[~judge, k]
-        gap = held[held > split].min() - held[held <= split].max()
         return seen.inputs[k].condition(sign, float(center[k] + split * scale[k]), float(gap * scale[k]))
 
     def leaf(node: RegressionTree) -> str:
@@ -206,7 +204,7 @@ def fit_surrogates(seen: Read, odds: np.ndarray, classes: tuple[str, ...], detai
     quoted: dict[str, dict[str, Any]] = {"linear": {}, "tree": {}}
     if detail.values:
         terms = _terms(linear, seen.inputs, center, scale)
-        text = tree_lines(tree, condition, leaf)
+        text = tree_lines(tree, inputs[~judge][:, among], condition, leaf)
         quoted = {"linear": {"intercepts": linear.intercept.tolist(), "terms": terms}, "tree": {"text": text}}
     return Surrogates(
         fitted,
