@@ -127,7 +127,11 @@ def test_networks_of_other_seeds_are_compared_when_there_are_some(wards):
 def test_the_memory_that_is_needed_is_measured_when_asked(wards):
     assert "memory_needed" not in answer(wards).tables
     found = answer(wards, memory_needed=True)
-    assert found.tables["memory_needed"]["context_length"].max() == 12
+    lengths = found.tables["memory_needed"]["context_length"].to_list()
+    assert max(lengths) == 12
+    fact = found.summary()["facts"]["memory_needed"]
+    assert fact["of"] == 12
+    assert fact["newest"] in lengths
     assert any("context" in words for words in found.findings)
 
 

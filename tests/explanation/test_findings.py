@@ -38,12 +38,12 @@ TABLES = {
     ),
 }
 FACTS = {
-    "memory_needed": "From a context of 3 steps on the error stops improving.",
     "gate_measured_correlation": 0.59,
     "fate": {"word": "vanishing", "lag": 20, "largest": 0.02},
     "dead": 3,
     "units": 8,
 }
+NEEDED = "From a context of 3 steps on the error stops improving."
 PASSED = Check("additivity", 0.0, "pass", "Base value and SHAP values add up.")
 FAILED = Check("deletion", 0.5, "fail", "Replacing the top tenth of the inputs does nothing.")
 
@@ -51,20 +51,21 @@ FAILED = Check("deletion", 0.5, "fail", "Replacing the top tenth of the inputs d
 SKILLED = Knowledge("shown", "the last value", 0.12, "12 % better than naive.")
 
 
-def findings_of(config, calendar, tables, facts, checks, knowledge=SKILLED):
+def findings_of(config, calendar, tables, facts, checks, knowledge=SKILLED, **sentences):
     results = Results(config, calendar, dict(tables), dict(facts), checks=checks, knowledge=knowledge)
+    results.sentences = {name: (said,) for name, said in sentences.items()}
     return measures.findings_of(results)
 
 
-def findings_without_skill(*given):
+def findings_without_skill(*given, **sentences):
     """What is said beside the sentence about the model's skill."""
-    first, *others = findings_of(*given)
+    first, *others = findings_of(*given, **sentences)
     assert first == SKILLED.sentence
     return tuple(others)
 
 
 def test_findings_come_in_the_order_of_their_consequences():
-    words = findings_of(CONFIG, STEPS, TABLES, FACTS, (PASSED, FAILED))
+    words = findings_of(CONFIG, STEPS, TABLES, FACTS, (PASSED, FAILED), context_ablation=NEEDED)
     begins = [
         "12 % better",
         "The strongest input is y 1 step before",
@@ -184,7 +185,7 @@ def test_an_exploding_state_is_said_with_its_factor():
 def test_with_fewer_than_four_recurrent_steps_nothing_is_said_of_memory():
     coarse = NetworkConfig(horizon=2, context_length=21, segment=7, season=1)
     tables = {name: TABLES[name] for name in ("retention", "memory_units")}
-    assert findings_without_skill(coarse, STEPS, tables, FACTS, ()) == (FACTS["memory_needed"],)
+    assert findings_without_skill(coarse, STEPS, tables, FACTS, (), context_ablation=NEEDED) == (NEEDED,)
 
 
 def test_one_dead_unit_is_told_in_the_singular():

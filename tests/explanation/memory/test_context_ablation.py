@@ -45,9 +45,10 @@ def noisy_copies(lag: int, count: int = 4) -> list[np.ndarray]:
 @pytest.mark.parametrize("lag", [3, 7])
 def test_a_network_that_copies_a_lag_needs_exactly_that_lag(lag):
     panel = make_panel(noisy_copies(lag))
-    table, sentence = memory_needed(copying(panel, lag), panel)
+    table, needed, sentence = memory_needed(copying(panel, lag), panel)
     lengths = table["context_length"].to_list()
     enough = next(length for length in lengths if length >= lag)
+    assert needed == {"newest": enough, "of": 16}
     assert sentence.startswith(f"From a context of {enough} steps on the error stops improving")
     far = table.filter(table["context_length"] >= enough)
     assert far["difference"].abs().max() < 1e-5
@@ -57,7 +58,8 @@ def test_a_network_that_copies_a_lag_needs_exactly_that_lag(lag):
 
 def test_a_network_that_reads_to_the_end_of_its_context_is_told_to_try_a_longer_one():
     panel = make_panel(noisy_copies(16))
-    _, sentence = memory_needed(copying(panel, 16), panel)
+    _, needed, sentence = memory_needed(copying(panel, 16), panel)
+    assert needed == {"newest": 16, "of": 16}
     assert sentence.startswith("The error improves up to the whole context of 16 steps")
     assert sentence.endswith("A longer context may help.")
 
@@ -65,8 +67,9 @@ def test_a_network_that_reads_to_the_end_of_its_context_is_told_to_try_a_longer_
 def test_a_trained_network_that_repeats_its_season_needs_one_season():
     panel = make_panel([autoregression(400, seed) for seed in range(4)])
     settings = Settings(horizon=7, context_length=28, segment=7, season=7, hidden_size=8, max_steps=60, batch_size=64)
-    table, sentence = memory_needed(fit_forecaster(panel, settings), panel)
+    table, needed, sentence = memory_needed(fit_forecaster(panel, settings), panel)
     assert table["context_length"].to_list() == [7, 14, 21, 28]
+    assert needed == {"newest": 7, "of": 28}
     assert sentence.startswith("From a context of 7 steps on")
 
 
@@ -79,7 +82,7 @@ def test_a_walk_driven_at_lag_three_gains_most_where_that_lag_comes_in():
         tables.append(table)
     panel = make_panel(tables, past=("x",))
     settings = replace(SMALL, context_length=12, hidden_size=8, max_steps=200, batch_size=64, learning_rate=1e-2)
-    table, _ = memory_needed(fit_forecaster(panel, settings), panel)
+    table, _, _ = memory_needed(fit_forecaster(panel, settings), panel)
     errors = dict(table.select("context_length", "mae").iter_rows())
     assert errors[2] - errors[4] > 0.5 * (errors[2] - errors[12]) > 0
 
@@ -89,7 +92,7 @@ def test_only_the_last_part_of_every_series_is_judged_and_never_more_windows_tha
     spoilt = panel.values.copy()
     for begin in panel.offsets[:-1]:
         spoilt[begin : begin + 200] = 1e6  # windows that read this would be far off
-    table, _ = memory_needed(copying(panel, 3), replace(panel, values=spoilt), windows=50)
+    table, _, _ = memory_needed(copying(panel, 3), replace(panel, values=spoilt), windows=50)
     assert table["mae"].max() < 100
     assert table["windows"].unique().to_list() == [50]
 
@@ -99,15 +102,16 @@ def test_gaps_in_what_came_after_are_left_out_of_the_error():
     for values in series:
         values[250::3] = np.nan
     panel = make_panel(series)
-    table, _ = memory_needed(copying(make_panel(noisy_copies(3)), 3), panel)
+    table, _, _ = memory_needed(copying(make_panel(noisy_copies(3)), 3), panel)
     assert table["mae"].is_finite().all()
     assert table["mae_se"].is_finite().all()
 
 
 def test_series_too_short_to_cut_are_said_to_be():
     forecaster = copying(make_panel(noisy_copies(3)), 3)
-    table, sentence = memory_needed(forecaster, make_panel([np.arange(10.0)]))
+    table, needed, sentence = memory_needed(forecaster, make_panel([np.arange(10.0)]))
     assert table.height == 0
+    assert needed is None
     assert table.columns == ["context_length", "mae", "mae_se", "difference", "difference_se", "windows", "older"]
     assert "needs a context of 16 steps" in sentence
 
@@ -147,6 +151,7 @@ def test_a_series_that_is_forecast_without_error_needs_no_more_than_the_shortest
     with torch.no_grad():
         for weight in forecaster.network.parameters():
             weight.zero_()
-    table, sentence = memory_needed(forecaster, panel)
+    table, needed, sentence = memory_needed(forecaster, panel)
     assert table["mae"].to_list() == [0.0] * table.height
+    assert needed == {"newest": 1, "of": 8}
     assert sentence == "From a context of 1 step on the error stops improving."

@@ -23,7 +23,7 @@ from torch import Tensor
 from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults, Population
 from tsx.explanation.measure import Measured, TableSpec
 from tsx.explanation.memory.agreement import last_span
-from tsx.explanation.memory.context_ablation import LENGTHS
+from tsx.explanation.memory.context_ablation import LENGTHS, newest_needed
 from tsx.model.categories import NO_WORD
 from tsx.model.choosing import chosen
 from tsx.panel.calendar import Calendar
@@ -188,7 +188,7 @@ def _measure(context: ClassContext, results: ClassResults) -> Measured:
         "series": [len(population)] * len(tried),
         "older": [each.older for each in tried],
     }
-    needed = {"newest": shortest_enough(tried), "of": population.longest}
+    needed = newest_needed(shortest_enough(tried), population.longest)
     sentence = needed_sentence(tried, context.label, results.calendar, len(population))
     return Measured({TABLE.name: TABLE.frame(columns)}, {TABLE.name: needed}, sentences=(sentence,))
 

@@ -45,32 +45,43 @@ NOTICED = 0.01
 """A difference of less than this share of the error matters to nobody, however surely it is not chance."""
 
 
-def memory_needed(forecaster: Forecaster, panel: Panel, windows: int = WINDOWS) -> tuple[pl.DataFrame, str]:
-    """context_length, mae, mae_se, difference, difference_se (to the whole context), windows, older; and what it says.
+def newest_needed(newest: int, of: int) -> dict[str, int]:
+    """The fact `memory_needed` of every model: how many of the newest steps are enough, `of` those that it reads."""
+    return {"newest": newest, "of": of}
 
+
+def memory_needed(
+    forecaster: Forecaster, panel: Panel, windows: int = WINDOWS
+) -> tuple[pl.DataFrame, dict[str, int] | None, str]:
+    """A table, what is enough as `newest_needed` says, and the sentence about it.
+
+    The table: context_length, mae, mae_se, difference, difference_se (to the whole context), windows, older.
     Over at most `windows` cutoffs, evenly chosen from the last fifth of every series (its last horizon at least), the
     newest `context_length` steps are read; `older` says what stood in the place of older lags (missing, repeated).
     mae: mean over windows of the mean |y - yhat| over the horizon, units of y. Standard errors take windows of one
     series whose cutoffs lie within one horizon as one observation, since their horizons overlap. The error stops
     improving at the shortest context whose error is above the least by no more than one standard error
-    of that difference (as Breiman, Friedman, Olshen & Stone 1984, section 3.4.3) or by 1 %. No rows where no series is
-    long enough.
+    of that difference (as Breiman, Friedman, Olshen & Stone 1984, section 3.4.3) or by 1 %. No rows, and None,
+    where no series is long enough.
     """
     config = forecaster.config
     candidates = _held_out(panel, config)
     lengths = context_lengths(config)
     if len(candidates) == 0:
-        return _table(lengths[:0], np.zeros((0, 0)), np.zeros(0, np.int64), []), (
+        sentence = (
             f"No series is long enough to cut its context short: that needs a context of {config.context_length} steps "
             "with a forecast after it."
         )
+        return _table(lengths[:0], np.zeros((0, 0)), np.zeros(0, np.int64), []), None, sentence
     series, cutoffs = candidates.spread(windows)
     tried = _errors(forecaster, panel, series, cutoffs, lengths)
     better = tried.mean(2).argmin(0)
     errors = tried[better, np.arange(len(lengths))]
     blocks = np.unique(np.stack([series, cutoffs // config.horizon]), axis=1, return_inverse=True)[1].ravel()
     table = _table(lengths, errors, blocks, [OLDER[n] for n in better])
-    return table, _sentence(table, shortest_sufficient(errors, blocks), panel.calendar.span)
+    enough = shortest_sufficient(errors, blocks)
+    needed = newest_needed(int(lengths[enough]), config.context_length)
+    return table, needed, _sentence(table, enough, panel.calendar.span)
 
 
 def context_lengths(config: NetworkConfig) -> np.ndarray:
@@ -164,13 +175,8 @@ def _sentence(table: pl.DataFrame, enough: int, span: Callable[[int], str]) -> s
 
 
 def _measure(context: Context, results: Results) -> Measured:
-    table, sentence = memory_needed(context.forecaster, context.panel)
-    return Measured({"memory_needed": table}, {"memory_needed": sentence})
-
-
-def _sentences(results: Results) -> list[str]:
-    sentence = results.facts.get("memory_needed")
-    return [sentence] if sentence else []
+    table, needed, sentence = memory_needed(context.forecaster, context.panel)
+    return Measured({TABLE.name: table}, {TABLE.name: needed} if needed else {}, sentences=(sentence,))
 
 
 CONTEXT_ABLATION = Measure(
@@ -180,5 +186,4 @@ CONTEXT_ABLATION = Measure(
     tables=(TABLE,),
     measure=_measure,
     applies=lambda context: context.question.memory_needed,
-    sentences=_sentences,
 )
