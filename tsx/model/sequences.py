@@ -72,6 +72,9 @@ class Sequences:
         self.config = config
         self.device = device
 
+    def __len__(self) -> int:
+        return len(self.lengths)
+
     def cut(self, series: np.ndarray, steps: int | None = None) -> SequenceBatch:
         """The `series` (B), padded to `steps`; by default to all that the network reads."""
         index = torch.as_tensor(series, device=self.device)

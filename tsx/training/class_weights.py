@@ -17,9 +17,9 @@ USUAL = 2.0
 beat (Clemen 1989)."""
 
 
-def network_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
-    """(P): in place of `choose_weights`, the first part, the network, as it is."""
-    return np.asarray(np.eye(len(parts))[0])
+def network_weights(parts: int) -> Floats:
+    """(P): in place of `choose_weights`, the first of so many parts, the network, as it is."""
+    return np.asarray(np.eye(parts)[0])
 
 
 def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -223,9 +223,12 @@ def _fit(
         names = (LOGISTIC, BOOSTING, FREQUENCIES)
         parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
         name = f"{config.cell}_network"
-        choose = network_weights if training.network_only else choose_weights
-        weights = choose(parts, codes[seen])
-        together = _cross_fitted(parts, codes[seen], folds, seen, weights, choose)
+        if training.network_only:
+            weights = network_weights(len(parts))
+            together = combine(parts, weights)
+        else:
+            weights = choose_weights(parts, codes[seen])
+            together = _cross_fitted(parts, codes[seen], folds, seen, weights)
         decisions = (*decisions, weights_decision((name, *names), weights, parts, codes[seen]))
         scores = held_out_scores(np.exp(together), codes[seen])
         said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
@@ -406,7 +409,6 @@ def _cross_fitted(
     folds: list[np.ndarray],
     seen: np.ndarray,
     weights: np.ndarray,
-    choose: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Log probabilities (M, K) of the combination, of each fold with weights that the other folds chose."""
     if len(folds) == 1:
@@ -416,7 +418,7 @@ def _cross_fitted(
         of_seen = [held[seen] for held in folds]
     out = combine(parts, weights)
     for held in of_seen:
-        out[held] = combine(parts[:, held], choose(parts[:, ~held], codes[~held]))
+        out[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
     return out
 
 

@@ -23,11 +23,13 @@ def made(lengths: list[int]) -> list[Series]:
 
 def test_no_lag_is_of_fewer_series_than_may_be_shown_and_what_is_read_of_longer_ones_is_the_newest() -> None:
     series = made(LENGTHS)
-    found = Population.of(classifier_of(1, 8), panel_of(series), 100, least_group=3)
+    classifier = classifier_of(1, 8)
+    sequences = classifier.sequences(panel_of(series))
+    found = Population.of(classifier, sequences, 100, least_group=3)
     assert found.longest == 5
     batch = found.batch(np.arange(len(LENGTHS)))
     assert batch.lengths.tolist() == [3, 5, 2, 5, 4, 5]
-    every = Population.of(classifier_of(1, 8), panel_of(series), 100)
+    every = Population.of(classifier, sequences, 100)
     assert every.longest == 7
     np.testing.assert_array_equal(batch.values[1, :5], every.batch(np.array([1])).values[0, 2:7])
     np.testing.assert_array_equal(found.rows[:, :5].nan_to_num(), every.rows[:, 2:7].nan_to_num())

@@ -185,7 +185,7 @@ def test_what_a_surrogate_reads_are_the_users_own_values_by_name() -> None:
         made.append(Series(values.tolist(), float(n), ("old", "new", None)[n % 3], "no", events))
     classifier = classifier_of(2, 4, events=("fall", "fever"), at_once=2)
     classifier = replace(classifier, location=np.array([60.0, 80.0]))
-    found = read(Population.of(classifier, panel_of(made), 100))
+    found = read(Population.of(classifier, classifier.sequences(panel_of(made)), 100))
     column = {each.name: found.values[:, k] for k, each in enumerate(found.inputs)}
     table = np.array([one.values for one in made])
     np.testing.assert_allclose(column["mean a"], np.nanmean(table[:, 0], 1), rtol=1e-5)
@@ -208,7 +208,8 @@ def test_a_lag_before_the_first_step_of_a_series_is_not_missing() -> None:
         values = np.random.default_rng(n).normal(size=(1, 2 if n % 2 else 4))
         values[0, 0] = np.nan if n % 4 < 2 else values[0, 0]
         made.append(Series(values.tolist(), float(n), "old", "no"))
-    found = read(Population.of(classifier_of(1, 4), panel_of(made), 100))
+    classifier = classifier_of(1, 4)
+    found = read(Population.of(classifier, classifier.sequences(panel_of(made)), 100))
     column = {each.name: found.values[:, k] for k, each in enumerate(found.inputs)}
     number = np.arange(40)
     np.testing.assert_array_equal(column["a at lag 4 is missing"], number % 4 == 0)

@@ -14,7 +14,7 @@ from tsx.explanation.classes.cells import SeriesCells
 from tsx.explanation.classes.run import ClassTask
 from tsx.explanation.measure import MeasureOf, ResultsOf
 from tsx.model.classifier import Classifier, CombinedClassifier
-from tsx.model.sequences import SequenceBatch
+from tsx.model.sequences import SequenceBatch, Sequences
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.runtime.executor import side_by_side
@@ -36,14 +36,14 @@ class Population:
     rows: Tensor
 
     @classmethod
-    def of(cls, classifier: Classifier, panel: Panel, most: int, least_group: int = 1) -> Population:
-        """At most so many; fewer, but 16, where they are long and have many channels.
+    def of(cls, classifier: Classifier, sequences: Sequences, most: int, least_group: int = 1) -> Population:
+        """At most so many of these series; fewer, but 16, where they are long and have many channels.
 
         Every lag is held by `least_group` of them: of longer series only the newest steps are read.
         """
-        sequences, config = classifier.sequences(panel), classifier.config
+        config = classifier.config
         width = int(sequences.lengths.max()) * max(1, len(config.channels.over_time))
-        series = evenly_spaced(len(panel), min(most, max(FEWEST_SERIES, MOST_CELLS // width)))
+        series = evenly_spaced(len(sequences), min(most, max(FEWEST_SERIES, MOST_CELLS // width)))
         longest_first = sequences.lengths[torch.as_tensor(series)].sort(descending=True).values
         cells = SeriesCells(config, int(longest_first[min(least_group, len(series)) - 1]))
         return cls(classifier, cells, cells.row(sequences.cut(series, int(longest_first[0]))))
@@ -65,8 +65,8 @@ class Population:
         return log_probabilities(self.classifier.network, self.cells, rows)
 
 
-def log_probabilities(network: CombinedClassifier, cells: SeriesCells, rows: Tensor) -> Tensor:
-    """(n, K) float64 on the CPU, of series with these cells (n, M), on all threads."""
+def log_probabilities(network: CombinedClassifier, cells: SeriesCells, rows: Tensor, together: int = ROWS) -> Tensor:
+    """(n, K) float64 on the CPU, of series with these cells (n, M), so many `together`, on all threads."""
 
     def part(some: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -74,7 +74,7 @@ def log_probabilities(network: CombinedClassifier, cells: SeriesCells, rows: Ten
             return found
 
     with side_by_side(rows.device.type) as each:
-        return torch.cat(list(each(part, rows.split(ROWS))))
+        return torch.cat(list(each(part, rows.split(together))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,14 @@ class ClassContext:
         """(O) numbers of the explained classes."""
         return torch.from_numpy(self.task.classes)
 
+    @cached_property
+    def sequences(self) -> Sequences:
+        """The table as the classifier reads it, once for all measures."""
+        return self.classifier.sequences(self.table)
+
     def population(self, most: int) -> Population:
         """At most so many series of the table."""
-        return Population.of(self.classifier, self.table, most, self.task.detail.least_group)
+        return Population.of(self.classifier, self.sequences, most, self.task.detail.least_group)
 
 
 ClassResults: TypeAlias = ResultsOf[ClassifierConfig]

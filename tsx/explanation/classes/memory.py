@@ -7,8 +7,6 @@ first is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 import torch
@@ -41,14 +39,14 @@ READS = (FORWARD, BACKWARD)
 """The directions, whose names say how they read."""
 
 
-def readings(member: SequenceClassifier, batch: SequenceBatch) -> Iterator[tuple[str, Encoder, Tensor, Tensor]]:
+def readings(member: SequenceClassifier, batch: SequenceBatch) -> list[tuple[str, Encoder, Tensor, Tensor]]:
     """Of each direction its name, encoder, recurrent inputs (B, S, I) as it reads them, and how many count (B)."""
     with torch.inference_mode():
         segments, steps = member.segments(member.inputs(batch)), member.steps(batch.lengths)
-        turned = member.turned(segments, steps)
-    yield FORWARD, member.forward_encoder, segments, steps
-    if member.backward_encoder is not None:
-        yield BACKWARD, member.backward_encoder, turned, steps
+        read = [(FORWARD, member.forward_encoder, segments, steps)]
+        if member.backward_encoder is not None:
+            read.append((BACKWARD, member.backward_encoder, member.turned(segments, steps), steps))
+    return read
 
 
 def cells_memory(member: SequenceClassifier, batch: SequenceBatch) -> dict[str, pl.DataFrame]:
