@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tsx.explanation.classes.cells import SeriesCells
 from tsx.explanation.classes.context_ablation import Tried, needed_sentence, rows_needed, shortest_enough, without_older
-from tsx.explanation.classes.measure import Population
+from tsx.explanation.classes.measure import Population, log_probabilities
 from tsx.model.categories import NO_WORD
 from tsx.model.sequences import SequenceBatch
 from tsx.panel.calendar import Calendar
@@ -98,6 +98,45 @@ def test_a_rare_event_far_back_is_needed_although_most_series_do_not_have_it() -
     assert needed(some) == 9
 
 
+def test_a_decision_that_needs_many_rows_is_not_asked_in_every_way_of_few_of_them() -> None:
+    """What is shorter than a length that is not enough cannot be enough from there on."""
+    asked = []
+
+    def rule(series: SequenceBatch) -> Tensor:
+        asked.append(len(series) * int(series.lengths.max()))
+        return 6 * newest(series, 40).sign()
+
+    some = population(rule, 60, np.full(64, 60))
+    found = rows_needed(some)
+    assert shortest_enough(found) >= 40
+    assert {each.older for each in found if each.length < 34} == {found[0].older}
+    assert sum(asked) < 20 * 64 * 60
+
+
+def test_the_answer_is_that_of_asking_every_length_in_every_way() -> None:
+    def best(some: Population, whole: np.ndarray, length: int) -> bool:
+        kept, same = [], []
+        for _, cells, ways in without_older(some, length):
+            said = np.mean([log_probabilities(some.classifier.network, cells, one).exp().numpy() for one in ways], 0)
+            kept.append(1 - np.square(said - whole).sum() / np.square(whole - whole.mean(0)).sum())
+            same.append((said.argmax(1) == whole.argmax(1)).mean())
+        return any(k >= 0.9 and s >= 0.9 for k, s in zip(kept, same, strict=True))
+
+    random = np.random.default_rng(7)
+    for seed in range(12):
+        weights = torch.from_numpy(random.normal(size=10) * random.uniform(0, 1.5, size=10) ** 3).float()
+
+        def rule(series: SequenceBatch, weights: Tensor = weights) -> Tensor:
+            return 3 * torch.stack([w * newest(series, lag) for lag, w in enumerate(weights, 1)]).sum(0)
+
+        some = population(rule, 10, np.full(64, 10) if seed % 2 else random.integers(3, 11, size=64), seed)
+        whole = some.log_probabilities(some.rows).exp().numpy()
+        found = rows_needed(some)
+        enough = {each.length: best(some, whole, each.length) for each in found[:-1]}
+        not_enough = [length for length, is_enough in enough.items() if not is_enough]
+        assert shortest_enough(found) == min(each.length for each in found if each.length > max(not_enough, default=0))
+
+
 def test_words_are_taken_away_as_numbers_are() -> None:
     def rule(series: SequenceBatch) -> Tensor:
         at = (series.lengths - 3).clamp(min=0)
@@ -142,22 +181,22 @@ def test_a_model_that_says_the_same_of_every_series_needs_nothing() -> None:
 )
 def test_what_stands_for_older_rows_holds_nothing_of_them(lengths: list[int], names: set[str], length: int) -> None:
     some = population(threshold_at(1), 6, np.array(lengths))
-    ways = dict(without_older(some, 3))
+    ways = {name: (cells, rows) for name, cells, rows in without_older(some, 3)}
     assert set(ways) == names
     spoilt = some.rows.clone()
     older = torch.tensor([lag is not None and lag > 3 for _, lag in some.cells.keys])
     spoilt[0, older] = 77.0  # of one series, which is not to notice
     spoilt[0, -1] = length
-    again = dict(without_older(Population(some.classifier, some.cells, spoilt), 3))
-    for name, rows in ways.items():
-        for before, after in zip(rows, again[name], strict=True):
-            read, then = (some.cells.batch(each[:1]) for each in (before, after))
+    again = without_older(Population(some.classifier, some.cells, spoilt), 3)
+    for name, _, others in again:
+        cells, rows = ways[name]
+        for before, after in zip(rows, others, strict=True):
+            read, then = (cells.batch(each[:1]) for each in (before, after))
             assert torch.equal(read.values.nan_to_num(), then.values.nan_to_num())
             assert torch.equal(read.words, then.words)
             assert torch.equal(read.lengths, then.lengths)
-            newest_rows = some.cells.batch(before[:1])
-            at = slice(int(newest_rows.lengths[0]) - 3, int(newest_rows.lengths[0]))
-            assert torch.equal(newest_rows.values[:, at], some.cells.batch(some.rows[:1]).values[:, 3:6])
+            at = slice(int(read.lengths[0]) - 3, int(read.lengths[0]))
+            assert torch.equal(read.values[:, at], some.cells.batch(some.rows[:1]).values[:, 3:6])
 
 
 def tried(length: int, same: float, kept: float) -> Tried:

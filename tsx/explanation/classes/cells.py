@@ -85,6 +85,13 @@ class SeriesCells:
         read = words.unflatten(1, (self.steps, width)).gather(1, index.expand(-1, -1, width)).long()
         return SequenceBatch(values, lengths, numbers, codes.long(), read.masked_fill(beyond, NO_WORD))
 
+    def newest(self, cells: Tensor, steps: int) -> tuple[SeriesCells, Tensor]:
+        """Where the cells of series stand that begin `steps` before their end at most, and those of `cells` (n, M)."""
+        left = torch.tensor([lag is None or lag <= steps for _, lag in self.keys], device=cells.device)
+        rows = cells[:, left]
+        rows[:, -1].clamp_(max=steps)
+        return replace(self, steps=steps), rows
+
     def players(self, question: Question, lengths: np.ndarray) -> Players:
         """The players that are asked for. The number of steps is one where not all series (`lengths`) have the same."""
         vary = len(np.unique(lengths)) > 1

@@ -7,6 +7,9 @@ that the model can cope with. Three such things are tried: they are missing, whe
 series begins later; or they are those of other series, as many as these have, of several in turn, over which
 probabilities are averaged. That one of them keeps what is said shows that the newest rows are
 enough, so the first one counts that does, and otherwise the one that keeps most.
+
+The longest length that is not enough decides how many are, so lengths are tried from the longest on. What is shorter
+is shown beside it, by that one of the three which kept most there.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults, Population
+from tsx.explanation.classes.cells import SeriesCells
+from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults, Population, log_probabilities
 from tsx.explanation.measure import Measured, TableSpec
 from tsx.explanation.memory.agreement import last_span
 from tsx.explanation.memory.context_ablation import LENGTHS, newest_needed
@@ -84,7 +88,11 @@ def rows_needed(population: Population) -> list[Tried]:
     tried = {longest: Tried(longest, 1.0, 1.0, 0.0, None)}
 
     def add(lengths: np.ndarray) -> None:
-        tried.update({n: try_newest(population, whole, n) for n in map(int, lengths) if n not in tried})
+        only = None
+        for length in sorted({*map(int, lengths)} - tried.keys(), reverse=True):
+            tried[length] = try_newest(population, whole, length, only)
+            if only is None and not tried[length].enough:
+                only = tried[length].older
 
     add(np.geomspace(1, longest, LENGTHS).round())
     enough = shortest_enough([tried[length] for length in sorted(tried)])
@@ -103,16 +111,22 @@ def shortest_enough(tried: list[Tried]) -> int:
     return enough
 
 
-def try_newest(population: Population, whole: np.ndarray, length: int) -> Tried:
-    """By the first of the three that is enough, or the best; `whole` (B, K) are the probabilities as they are."""
+def try_newest(population: Population, whole: np.ndarray, length: int, only: str | None = None) -> Tried:
+    """By the first of the three that is enough, or the best; `whole` (B, K) are the probabilities as they are.
+
+    `only`: by this one of them, whatever it keeps.
+    """
     classifier = population.classifier
     # that a label is left open, as with a share that may be, says nothing of its being the same
     choosing = replace(classifier.choosing, abstain=None)
     labels = chosen(whole, choosing, classifier.scores)
     total = np.square(whole - whole.mean(0)).sum()
     found = []
-    for older, ways in without_older(population, length):
-        said = np.mean([population.log_probabilities(rows).exp().numpy() for rows in ways], axis=0)
+    for older, cells, ways in without_older(population, length):
+        if only not in (None, older):
+            continue
+        log_p = log_probabilities(classifier.network, cells, torch.cat(ways), len(whole))
+        said = log_p.exp().numpy().reshape(len(ways), *whole.shape).mean(0)
         apart = said - whole
         same = chosen(said, choosing, classifier.scores) == labels
         moved = float(np.quantile(np.abs(apart).max(1), MOVED))
@@ -122,8 +136,8 @@ def try_newest(population: Population, whole: np.ndarray, length: int) -> Tried:
     return max(found, key=lambda each: each.kept)
 
 
-def without_older(population: Population, length: int) -> Iterator[tuple[str, list[Tensor]]]:
-    """The cells (B, M) of the series with something else before their newest `length` rows, by what it is.
+def without_older(population: Population, length: int) -> Iterator[tuple[str, SeriesCells, list[Tensor]]]:
+    """What stands before the newest `length` rows of the series, where their cells stand then, and these (B, M).
 
     How long a series is, is read from its older rows too: that it is longer than `length` stays, by how much does not.
     """
@@ -133,17 +147,14 @@ def without_older(population: Population, length: int) -> Iterator[tuple[str, li
     words = torch.arange(len(cells.keys), device=rows.device) >= cells.numbers_over_time
     nothing = torch.where(words, float(NO_WORD), torch.nan)
     if bool((steps == steps[0]).all()):
-        yield "missing", [torch.where(older, nothing, rows)]
-    yield "cut off", [_with_steps(rows, steps.clamp(max=length))]
+        yield "missing", cells, [torch.where(older, nothing, rows)]
+    left, newest = cells.newest(rows, length)
+    yield "cut off", left, [newest]
     # never one's own: turned by 1 to B - 1
     others = [rows.roll(int(turn), 0) for turn in 1 + evenly_spaced(len(rows) - 1, OTHERS)]
     lent = [torch.where(steps < length, steps, other[:, -1].clamp(min=length)) for other in others]
-    yield "of others", [_with_steps(torch.where(older, other, rows), own) for other, own in zip(others, lent)]
-
-
-def _with_steps(rows: Tensor, steps: Tensor) -> Tensor:
-    """The cells (B, M) of series that have so many `steps` (B)."""
-    return torch.cat([rows[:, :-1], steps[:, None]], 1)
+    mixed = [torch.where(older, other, rows) for other in others]
+    yield "of others", cells, [torch.cat([each[:, :-1], own[:, None]], 1) for each, own in zip(mixed, lent)]
 
 
 def needed_sentence(tried: list[Tried], label: str, calendar: Calendar, series: int) -> str:
