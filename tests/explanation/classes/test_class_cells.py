@@ -16,9 +16,9 @@ from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.panel.calendar import Calendar
 
 
-def network(segment: int = 1) -> SequenceClassifier:
+def network(segment: int = 1, bidirectional: bool = True) -> SequenceClassifier:
     torch.manual_seed(0)
-    config = replace(CONFIG, cell="lstm", hidden_size=3, segment=segment)
+    config = replace(CONFIG, cell="lstm", hidden_size=3, segment=segment, bidirectional=bidirectional)
     return SequenceClassifier(config).eval()
 
 
@@ -87,6 +87,12 @@ def test_the_encoder_that_reads_backward_meets_the_newest_step_first() -> None:
     assert name == "backward"
     for k, length in enumerate(lengths):
         assert torch.equal(backward[k, :length], forward[k, :length].flip(0))
+
+
+def test_a_network_that_reads_forward_alone_has_one_reading() -> None:
+    alone, batch = network(bidirectional=False), batch_of(some_series([6, 3]), [6, 3])
+    assert [name for name, *_ in readings(alone, batch)] == ["forward"]
+    assert set(cells_memory(alone, batch)["retention"]["direction"]) == {"forward"}
 
 
 def test_what_the_directions_have_in_common_is_said_once_and_what_is_never_gone_is_said_so() -> None:
