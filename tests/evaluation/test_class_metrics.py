@@ -54,6 +54,12 @@ def test_of_several_classes_each_is_ranked_against_the_others() -> None:
     assert np.isnan(once("sensitivity", log_p, codes))
 
 
+@pytest.mark.parametrize("name", ["auroc", "auprc"])
+def test_where_no_series_is_positive_there_is_nothing_to_rank(name: str) -> None:
+    log_p, _ = drawn(7, 20, 2)
+    assert np.isnan(once(name, log_p, np.zeros(len(log_p), np.int64)))
+
+
 @pytest.mark.parametrize("name", class_metrics.METRICS)
 def test_a_series_that_is_drawn_twice_counts_as_two_series(name: str) -> None:
     if name == "calibration_error":  # its bins are those of the whole sample

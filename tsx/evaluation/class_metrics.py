@@ -62,13 +62,15 @@ def brier(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
 
 def auroc(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
     """Area under the ROC curve; of more than two classes the mean of each against the others."""
-    areas = [_auroc(log_p[:, k], codes == k, weights) for k in _ranked(log_p, codes)]
+    by_series = np.ascontiguousarray(weights.T)
+    areas = [_auroc(log_p[:, k], codes == k, by_series) for k in _ranked(log_p, codes)]
     return _mean(areas)
 
 
 def auprc(log_p: Floats, codes: Ints, weights: Floats) -> Floats:
     """Average precision (the sum of precision times the rise of recall); of several classes the mean of each."""
-    areas = [_average_precision(log_p[:, k], codes == k, weights) for k in _ranked(log_p, codes)]
+    by_series = np.ascontiguousarray(weights.T)
+    areas = [_average_precision(log_p[:, k], codes == k, by_series) for k in _ranked(log_p, codes)]
     return _mean(areas)
 
 
@@ -163,25 +165,34 @@ def _there(codes: Ints) -> list[int]:
     return [int(k) for k in np.unique(codes)]
 
 
-def _sorted_sums(score: Floats, positive: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """(R, G): the weight of the positive and of the other series at each distinct score, the highest first."""
+def _at_positives(
+    score: Floats, positive: NDArray[np.bool_], by_series: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Weights at each distinct score of a positive series, the highest first, from those of every series (N, R).
+
+    (P, R) of the positive series at it, of all series down to it, of all above it; and (R) of all series. They are
+    whole numbers, whose sums are exact in any order.
+    """
     order = np.argsort(-score, kind="stable")
     begins = np.flatnonzero(np.diff(score[order], prepend=np.inf) != 0)
-    of_order = weights[:, order]
-    at = positive[order]
-    return np.add.reduceat(of_order * at, begins, 1), np.add.reduceat(of_order * ~at, begins, 1)
+    ends = np.append(begins[1:], len(order))
+    places = np.flatnonzero(positive[order])
+    of, first = np.unique(np.searchsorted(begins, places, side="right") - 1, return_index=True)
+    of_order = by_series[order]
+    sums = np.concatenate([np.zeros((1, by_series.shape[1])), np.cumsum(of_order, 0)])
+    return np.add.reduceat(of_order[places], first, 0), sums[ends[of]], sums[begins[of]], sums[-1]
 
 
-def _auroc(score: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
-    mine, others = _sorted_sums(score, positive, weights)
-    below = others.sum(1, keepdims=True) - np.cumsum(others, 1)
-    return _ratio((mine * (below + others / 2)).sum(1), mine.sum(1) * others.sum(1))
+def _auroc(score: Floats, positive: NDArray[np.bool_], by_series: Floats) -> Floats:
+    mine, to, above, every = _at_positives(score, positive, by_series)
+    others, beside = every - mine.sum(0), to - above - mine
+    below = every - to - (mine.sum(0) - np.cumsum(mine, 0))
+    return _ratio((mine * (below + beside / 2)).sum(0), mine.sum(0) * others)
 
 
-def _average_precision(score: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
-    mine, others = _sorted_sums(score, positive, weights)
-    found, said = np.cumsum(mine, 1), np.cumsum(mine + others, 1)
-    return _ratio((mine * _ratio(found, said, 0.0)).sum(1), mine.sum(1))
+def _average_precision(score: Floats, positive: NDArray[np.bool_], by_series: Floats) -> Floats:
+    mine, to, _, _ = _at_positives(score, positive, by_series)
+    return _ratio((mine * _ratio(np.cumsum(mine, 0), to, 0.0)).sum(0), mine.sum(0))
 
 
 def _mean(of_classes: list[Floats]) -> Floats:
