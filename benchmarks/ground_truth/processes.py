@@ -112,6 +112,7 @@ def sample(process: Process, length: int, seed: int, series: int = SERIES) -> Sa
         columns["y"][:, t] = random.poisson(mean) if process.poisson else mean + noise[:, t]
     columns = {name: values[:, BURN_IN:] for name, values in columns.items()}
     gone = random.random((len(columns), series, length + ahead)) < process.missing
+    gone[0, :, length - 1] = False  # a series ends with the last value of its target: all end at the same time
     shown = {name: np.where(lost, np.nan, values) for lost, (name, values) in zip(gone, columns.items())}
     expected = expected_of(process, shown)[:, :length]
     if ahead:
