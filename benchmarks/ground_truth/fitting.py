@@ -112,7 +112,7 @@ def prepare(process: Process, seed: int, model: Path) -> Problem:
             hidden_size=HIDDEN,
             max_steps=process.max_steps,
             learning_rate=RATE,
-            transform="none",  # behind a logarithm the forecast depends on the whole series, which `Forecast` does not see
+            transform="none",  # behind a logarithm a forecast depends on the whole series, not on its window alone
             device="cpu",
             seed=seed,
         )
