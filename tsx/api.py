@@ -117,7 +117,8 @@ def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     With `private_epsilon` it is trained with differential privacy, and nothing is held out (`tsx.training.private`).
 
     With a `label` the model is a classifier of whole series: series of each class are held out, logistic regression and
-    gradient boosting on summaries of each column are fitted beside the networks.
+    gradient boosting on summaries of each column are fitted beside the networks, and where values are seldom missing, a
+    logistic regression on how often short patterns come.
 
     Returns:
         A `Fit`: `backtest` is the evaluation, `decisions` what was chosen and why, `forecaster` the network. With a

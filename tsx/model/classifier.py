@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tsx.model.choosing import chosen
+from tsx.model.kernels import KernelLogistic
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import SequenceBatch, Sequences
 from tsx.model.summaries import SummaryLogistic, summaries, term_frequencies
@@ -22,12 +23,16 @@ from tsx.model.trained import BATCH, Trained
 from tsx.model.trees import SummaryTrees
 from tsx.panel.panel import Panel
 from tsx.runtime.executor import side_by_side
-from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.classifier import FREQUENCIES, KERNELS, NETWORKS, REGRESSION, TREES, ClassifierConfig
 from tsx.spec.settings import Choosing
+
+ON_STEPS, ON_SUMMARIES = (NETWORKS, KERNELS), (REGRESSION, TREES, FREQUENCIES)
+"""The parts that read single steps, anew in every evaluation, and those that read next to nothing of them."""
 
 
 class CombinedClassifier(nn.Module):
-    """The networks, a logistic regression and boosted trees on summaries, and the class frequencies.
+    """The networks, a logistic regression and boosted trees on summaries, a logistic regression on fixed kernels, where
+    there are any, and the class frequencies: `ClassifierConfig.parts`.
 
     They are combined by their log probabilities:
     log p = sum over parts of weight log p_part, less what makes the probabilities sum to one (a logarithmic opinion
@@ -44,51 +49,55 @@ class CombinedClassifier(nn.Module):
         self.members = nn.ModuleList(SequenceClassifier(config) for _ in range(config.members))
         self.summary = SummaryLogistic(config)
         self.trees = SummaryTrees(config)
+        self.kernels = KernelLogistic(config) if config.dilations else None
         self.register_buffer("frequencies", torch.full((len(config.classes),), 1 / len(config.classes)))
-        self.register_buffer("weights", torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        self.register_buffer("weights", torch.tensor([float(part == NETWORKS) for part in config.parts]))
 
     def parts(self, batch: SequenceBatch) -> Tensor:
-        """(P, B, K): log probabilities of each part: the networks' mean, the regression and the boosted trees on
-        summaries, and the frequencies of the classes in training."""
-        return torch.stack([self._networks(batch, self.members), *(part() for part in self._simple(batch))])
+        """(P, B, K): log probabilities of each part."""
+        found = self._parts(batch, self.members)
+        return torch.stack([found[name]() for name in self.config.parts])
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Log probabilities (B, K). A part of weight 0 is not evaluated."""
-        return (self.of_networks(batch) + self.of_simple(batch)).log_softmax(-1)
+        return (self.of(batch, ON_STEPS) + self.of(batch, ON_SUMMARIES)).log_softmax(-1)
 
-    def of_networks(self, batch: SequenceBatch, members: Sequence[int] | None = None) -> Tensor:
-        """(B, K): what the networks add to the logits, all of them or those with these numbers in their place."""
-        weight = float(self.weights[0])
-        chosen = self.members if members is None else [self.members[k] for k in members]
-        return weight * self._networks(batch, chosen) if weight else self._nothing(batch)
+    def weight(self, part: str) -> float:
+        """How far a part is believed: of one that there is not, 0."""
+        weights: list[float] = self.weights.tolist()
+        return dict(zip(self.config.parts, weights)).get(part, 0.0)
 
-    def of_simple(self, batch: SequenceBatch) -> Tensor:
-        """(B, K): what all other parts add to the logits."""
-        logits = self._nothing(batch)
-        for weight, part in zip(self.weights[1:].tolist(), self._simple(batch), strict=True):
-            if weight:
-                logits = logits + weight * part()
+    def of(self, batch: SequenceBatch, parts: Sequence[str], members: Sequence[int] | None = None) -> Tensor:
+        """(B, K): what these parts add to the logits. Of the networks all count, or those with these numbers in their
+        place."""
+        found = self._parts(batch, self.members if members is None else [self.members[k] for k in members])
+        logits = self.frequencies.new_zeros(len(batch), len(self.config.classes))
+        for part in parts:
+            if weight := self.weight(part):
+                logits = logits + weight * found[part]()
         return logits
 
-    def _nothing(self, batch: SequenceBatch) -> Tensor:
-        return self.frequencies.new_zeros(len(batch), len(self.config.classes))
-
-    @staticmethod
-    def _networks(batch: SequenceBatch, members: Iterable[nn.Module]) -> Tensor:
-        return pooled(torch.stack([member(batch).log_softmax(-1) for member in members]))
-
-    def _simple(self, batch: SequenceBatch) -> tuple[Callable[[], Tensor], ...]:
-        """Each part but the networks as a function, so that one that does not count costs nothing."""
+    def _parts(self, batch: SequenceBatch, members: Iterable[nn.Module]) -> dict[str, Callable[[], Tensor]]:
+        """Each part as a function, so that one that does not count costs nothing."""
         features = cache(lambda: summaries(batch, self.config))
 
-        def boosted() -> Tensor:
+        def networks() -> Tensor:
+            return pooled(torch.stack([member(batch).log_softmax(-1) for member in members]))
+
+        def regression() -> Tensor:
+            return self.summary.logits(features(), term_frequencies(batch, self.config)).log_softmax(-1)
+
+        def trees() -> Tensor:
             return self.trees.log_odds(features().double()).to(self.frequencies.dtype).log_softmax(-1)
 
-        return (
-            lambda: self.summary.logits(features(), term_frequencies(batch, self.config)).log_softmax(-1),
-            boosted,
-            lambda: self.frequencies.log().expand(len(batch), -1),
-        )
+        def kernels() -> Tensor:
+            assert self.kernels is not None
+            return self.kernels.logits(batch).log_softmax(-1)
+
+        def frequencies() -> Tensor:
+            return self.frequencies.log().expand(len(batch), -1)
+
+        return {NETWORKS: networks, REGRESSION: regression, TREES: trees, KERNELS: kernels, FREQUENCIES: frequencies}
 
 
 def pooled(log_probabilities: Tensor) -> Tensor:

@@ -167,4 +167,9 @@ class SummaryLogistic(nn.Module):
 
     def scaled(self, features: Tensor) -> Tensor:
         """(B, F) in standard deviations of the training series, 0 where missing."""
-        return ((features - self.location) / self.scale).nan_to_num(0.0).clamp(-FARTHEST, FARTHEST)
+        return standardised(features, self.location, self.scale)
+
+
+def standardised(features: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    """(B, F) in standard deviations, 0 where missing, as `tsx.baselines.classes.standardised`."""
+    return ((features - location) / scale).nan_to_num(0.0).clamp(-FARTHEST, FARTHEST)

@@ -12,6 +12,13 @@ Pooling = Literal["last", "mean", "max", "attention"]
 ClassKind = Literal["text", "whole", "boolean"]
 
 NO_CHANNELS = Channels(())
+NETWORKS, REGRESSION, TREES, KERNELS, FREQUENCIES = "networks", "regression", "trees", "kernels", "frequencies"
+"""The parts of a classifier: the networks' mean, a logistic regression and boosted trees on summaries, a logistic
+regression on fixed kernels, and how often each class came."""
+KERNEL_LENGTH = 9
+"""Steps that a fixed kernel reads."""
+MOST_THRESHOLDS, THRESHOLDS = 4, 24
+"""Thresholds of a kernel laid on one channel at one dilation, and of a kernel in all, where it is laid on many."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class ClassifierConfig:
     bidirectional   a second encoder reads the steps from the newest back
     pooling         what of the hidden states the classes are read from
     filters         outputs of each convolution beside the encoder; none: there are no convolutions
+    dilations       steps from one that a fixed kernel reads to the next; none: there are no fixed kernels
     gaps            whether missing values come with a mask and the time since the channel was observed
     members         networks whose log probabilities are averaged
     trees, tree_nodes   of the gradient boosting on summaries
@@ -42,6 +50,7 @@ class ClassifierConfig:
     bidirectional: bool = True
     pooling: tuple[Pooling, ...] = ("last", "mean", "max")
     filters: tuple[int, ...] = ()
+    dilations: tuple[int, ...] = ()
     gaps: bool = False
     members: int = 1
     trees: int = 0
@@ -62,3 +71,14 @@ class ClassifierConfig:
     def padded_length(self) -> int:
         """T: steps of a batch, whole segments of them."""
         return -(-self.context_length // self.segment) * self.segment
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is combined, in the order of the weights."""
+        return (NETWORKS, REGRESSION, TREES, *((KERNELS,) if self.dilations else ()), FREQUENCIES)
+
+    @property
+    def thresholds(self) -> int:
+        """Thresholds of each fixed kernel, laid on one channel at one dilation."""
+        laid_on = len(self.dilations) * len(self.channels.time_varying)
+        return min(MOST_THRESHOLDS, max(1, THRESHOLDS // max(1, laid_on)))

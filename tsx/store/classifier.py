@@ -44,7 +44,10 @@ def load_classifier(directory: str | Path, *, device: str = "auto") -> tuple[Cla
     def build(weights: dict[str, Tensor], manifest: ClassifierManifest) -> Classifier:
         config = manifest.network
         trees = config.trees * config.tree_nodes
-        model_directory.check_sizes(weights, config.hidden_size, config.members, trees, *config.filters)
+        sizes = (config.hidden_size, config.members, trees, len(config.dilations), *config.filters)
+        model_directory.check_sizes(weights, *sizes)
+        if max(config.dilations, default=0) > config.padded_length:
+            raise ValueError("kernels that read beyond every series")
         location, scores = (weights.pop(name).numpy() for name in ("location", "scores"))
         network = CombinedClassifier(config)
         network.load_state_dict(weights)

@@ -28,6 +28,8 @@ PACKAGES = ("torch", "polars", "numpy", "safetensors")
 """Packages whose versions a manifest names, beside tsx itself."""
 WHERE_THERE = ("label", "together", "past_words", "future_words")
 """Fields of a schema that are only written where the table has such columns."""
+SHAPES_WHERE_THERE = ("at_once", "dilations")
+"""Fields of `network` that are only written where the model has such parts."""
 AT_LEAST = {
     "network": {
         **dict.fromkeys(("horizon", "context_length", "segment", "season", "hidden_size", "layers", "members"), 1),
@@ -164,8 +166,9 @@ class Manifest(ABC):
         every["network"].pop("channels")  # what `schema` and `vocabulary` say
         every["history"].pop("seconds")  # the same run writes the same bytes
         every["schema"] = {name: value for name, value in every["schema"].items() if name not in WHERE_THERE or value}
-        if not every["network"]["at_once"]:
-            every["network"].pop("at_once")
+        for name in SHAPES_WHERE_THERE:
+            if not every["network"].get(name, True):
+                every["network"].pop(name)
         findings = [each.stored() for each in self.data.findings]
         steps = {"steps": self.data.steps}  # null, too
         every["data"] = steps | _without_none({**every["data"], "findings": findings})
@@ -223,8 +226,9 @@ class ClassifierManifest(Manifest):
 
     def check(self) -> None:
         network = self.network
-        if min(network.filters, default=1) < 1:
-            raise NotOfType("network.filters cannot be under 1")
+        for name in ("filters", "dilations"):
+            if min(getattr(network, name), default=1) < 1:
+                raise NotOfType(f"network.{name} cannot be under 1")
         if len(network.classes) < 2 or not network.pooling or self.schema.label is None:
             raise NotOfType("network.classes, network.pooling or schema.label are too few")
 

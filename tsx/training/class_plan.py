@@ -12,7 +12,7 @@ from tsx.model.categories import vocabulary_of, with_parts, words_at_once
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
 from tsx.spec.channels import Channels
-from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.classifier import KERNEL_LENGTH, ClassifierConfig
 from tsx.spec.decision import Decision
 from tsx.spec.encoders import ENCODERS
 from tsx.spec.network import TrainingConfig
@@ -32,6 +32,10 @@ LEARNING_RATE = 3e-3
 LEAST_GAPS = 0.001
 """Share of missing values from which masks and times since observed are read."""
 FILTERS = (64, 128, 64)
+FEWEST_STEPS = 2 * KERNEL_LENGTH
+"""Steps from which a fixed kernel can find its pattern in more than one place."""
+MOST_FOR_KERNELS, MOST_LAID_ON = 5000, 32
+"""Series, and dilations of all channels together, up to which fixed kernels cost less than the networks."""
 UNCHANGED = "series are learnt from as they are, unless it is asked for"
 FEWEST_TO_STOP = 300
 """Series to learn from, from which some are set aside that say when to stop."""
@@ -89,6 +93,7 @@ def plan_classifier(
     known = vocabulary_of(panel, series_embedding=False, kept=kept)
     channels, parts = with_parts(panel, Channels.of(panel.schema, known))
     choices.decisions += parts
+    dilations = choices.take("kernels", None, *plan_kernels(channels, settings, context, series, gaps))
     choices.take(
         "class_weights",
         None,
@@ -108,6 +113,7 @@ def plan_classifier(
         layers=settings.layers,
         dropout=dropout,
         filters=filters,
+        dilations=dilations,
         gaps=gaps,
         members=members,
         at_once=words_at_once(panel, channels),
@@ -121,6 +127,34 @@ def _filters(series: int, gaps: bool) -> tuple[tuple[int, ...], str]:
     if series >= MANY_SERIES:
         return (), f"{series:,} series are enough for the recurrent layers to learn what a pattern is"
     return FILTERS, "short patterns count wherever they stand (LSTM-FCN), and no values are missing"
+
+
+def plan_kernels(
+    channels: Channels, settings: Settings, context: int, series: int, gaps: bool
+) -> tuple[tuple[int, ...], str]:
+    """Steps from one that a fixed kernel reads to the next, and why; none where kernels are not worth their cost."""
+    reach, over_time = KERNEL_LENGTH - 1, len(channels.time_varying)
+    found = tuple(2**k for k in range(context.bit_length()) if reach * 2**k < context)
+    laid_on = len(found) * over_time
+    why = ""
+    if settings.network_only:
+        why = "as asked, the whole output of the networks counts"
+    elif not over_time:
+        why = "no numbers over time, in which there could be a pattern"
+    elif gaps:
+        why = "values are missing, so that a pattern is seldom whole"
+    elif context < FEWEST_STEPS:
+        why = f"{count(context, 'step')} are fewer than {FEWEST_STEPS}, twice what a kernel reads"
+    elif series > MOST_FOR_KERNELS:
+        why = f"{series:,} series are more than {MOST_FOR_KERNELS:,}: a regression on kernels would cost too much"
+    elif laid_on > MOST_LAID_ON:
+        why = f"{count(over_time, 'column')} at {count(len(found), 'dilation')} would cost more than the networks"
+    if why:
+        return (), why
+    return found, (
+        f"a kernel reads {KERNEL_LENGTH} steps, so far apart: powers of 2 that leave it within "
+        f"{count(context, 'step')} (MiniRocket); no values are missing"
+    )
 
 
 def plan_class_training(settings: Settings, series: int, device: str) -> tuple[TrainingConfig, tuple[Decision, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +13,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tsx.baselines.classes import (
     PENALTIES,
+    Logistic,
+    Trees,
     boosting_log_probabilities,
     class_frequencies,
     fit_boosting,
@@ -21,6 +23,7 @@ from tsx.baselines.classes import (
 )
 from tsx.model.choosing import held_out_scores
 from tsx.model.classifier import Classifier, CombinedClassifier, pooled
+from tsx.model.kernels import KernelLogistic
 from tsx.model.sequence_classifier import SequenceClassifier
 from tsx.model.sequences import Sequences
 from tsx.model.summaries import TERMS_SCALE, summaries, term_count, term_frequencies
@@ -32,6 +35,7 @@ from tsx.progress import SILENT, Progress, Stage, task
 from tsx.runtime.devices import choose_device
 from tsx.runtime.executor import one_thread
 from tsx.runtime.group import current
+from tsx.spec import classifier as spec
 from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision
@@ -50,11 +54,24 @@ STOPPING_PARTS = 10
 """One of so many parts of the series to learn from says when to stop."""
 MOST_SUMMARISED = 10_000
 """Series that the classifiers on summaries are fitted to at most."""
+LAID_ON = 64
+"""Training series at most from which the kernels' thresholds are taken."""
 
-PENALTY = "logistic_penalty"
 FEWEST_NEW = 50
 """New series with a label from which an update holds them out in turn."""
 FREQUENCIES, LOGISTIC, BOOSTING = "class_frequencies", "logistic_regression", "gradient_boosting"
+KERNELS = "kernel_regression"
+NAMES = {
+    spec.REGRESSION: LOGISTIC,
+    spec.TREES: BOOSTING,
+    spec.KERNELS: KERNELS,
+    spec.FREQUENCIES: FREQUENCIES,
+}
+"""What the parts of a classifier that are no networks are called as models of their own."""
+MODELS = (FREQUENCIES, *(name for name in NAMES.values() if name != FREQUENCIES))
+"""Simple models in the order in which they are shown."""
+PENALTY_OF = {LOGISTIC: "logistic_penalty", KERNELS: "kernel_penalty"}
+"""The decision about the penalty of each regression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +192,7 @@ def continue_classifier(
     new  bool (N): the series that it has not learnt from
 
     What is said of these in turn decides anew how far each part is believed. Where they are too few for that, nothing
-    is held out, and the weights stay. The classifiers on summaries are fitted anew to all series.
+    is held out, and the weights stay. The classifiers on summaries and kernels are fitted anew to all series.
     """
     learnable, members = classes.labelled, classifier.config.members
     codes, groups, among = classes.codes[learnable], classes.groups[learnable], new[learnable]
@@ -203,24 +220,28 @@ def _fit(
     sequences = Sequences(panel, config, plan.location, training.device)
     # Sums in one order, whatever the machine: and threads of small loops wait more than they work.
     with torch.random.fork_rng(), one_thread(), threadpool_limits(1):
-        features = _features(sequences, config, learnable)
+        kernels = _kernels(sequences, config, learnable)
+        features = _features(sequences, config, learnable, kernels)
         if folds:
-            simple, penalty = _simple(features, codes, folds, count, training.seed, progress)
+            simple, penalties = _simple(features, codes, folds, count, training.seed, progress)
         else:
             assert start is not None
-            simple, penalty = {}, next(each for each in start.decisions if each.name == PENALTY)
+            simple, penalties = {}, [each for each in start.decisions if each.name in PENALTY_OF.values()]
+        inverse = {each.name: each.value for each in penalties}
         some = _some(np.arange(len(codes)))
-        near, (x, terms) = _near(features.summaries), features.of(some)
-        logistic = fit_logistic(near[some], codes[some], count, penalty.value, terms, TERMS_SCALE)
-        trees = trees_of(fit_boosting(x, codes[some], count, training.seed), count)
+        regressions = {
+            name: read.near().of(some).logistic(codes[some], count, inverse[PENALTY_OF[name]])
+            for name, read in features.items()
+        }
+        boosting = fit_boosting(features[LOGISTIC].numbers[some], codes[some], count, training.seed)
         members, histories, network = _train_members(sequences, classes, plan, progress, checkpoints)
-    decisions = (*plan.decisions, penalty)
+    decisions = (*plan.decisions, *penalties)
     if folds:
         seen = np.flatnonzero(np.any(folds, 0))
         by_network = np.full((len(codes), count), np.nan)
         for held, of_fold in zip(folds, network, strict=True):
             by_network[held] = of_fold
-        names = (LOGISTIC, BOOSTING, FREQUENCIES)
+        names = tuple(NAMES[part] for part in config.parts if part in NAMES)
         parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
         name = f"{config.cell}_network"
         if training.network_only:
@@ -231,18 +252,21 @@ def _fit(
             together = _cross_fitted(parts, codes[seen], folds, seen, weights)
         decisions = (*decisions, weights_decision((name, *names), weights, parts, codes[seen]))
         scores = held_out_scores(np.exp(together), codes[seen])
-        said = {"tsx": together, name: parts[0], **{key: value[seen] for key, value in simple.items()}}
+        said = {"tsx": together, name: parts[0], **{key: simple[key][seen] for key in MODELS if key in simple}}
         held_out = HeldOut(learnable[seen], codes[seen], groups[seen], said)
     else:
         assert start is not None
         weights, scores, held_out = start.network.weights.cpu().numpy(), start.scores, None
+    trees = trees_of(boosting, count)
     config = replace(config, trees=trees.value.shape[0], tree_nodes=trees.value.shape[1])
     combination = CombinedClassifier(config)
     for mine, trained in zip(combination.members, members, strict=True):
         mine.load_state_dict(trained.state_dict())
-    for module, fitted in ((combination.summary, logistic), (combination.trees, trees)):
-        for field, buffer in module.named_buffers():
-            buffer.copy_(torch.from_numpy(getattr(fitted, field)))
+    _fill(combination.summary, regressions[LOGISTIC])
+    _fill(combination.trees, trees)
+    if kernels is not None:
+        _fill(kernels, regressions[KERNELS])
+        combination.kernels = kernels
     combination.frequencies.copy_(torch.from_numpy(class_frequencies(codes, count)))
     combination.weights.copy_(torch.from_numpy(weights))
     classifier = Classifier(
@@ -276,72 +300,102 @@ def _bounded(values: torch.Tensor) -> torch.Tensor:
     return torch.stack([within_reach(column) for column in values.unbind(-1)], -1) if values.shape[-1] else values
 
 
+def _fill(module: torch.nn.Module, fitted: Logistic | Trees) -> None:
+    """Put what was fitted into the buffers of the same names."""
+    buffers = dict(module.named_buffers(recurse=False))
+    for field in fields(fitted):
+        if field.name in buffers:
+            buffers[field.name].copy_(torch.from_numpy(getattr(fitted, field.name)))
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What simple classifiers read of N series: summaries float64 (N, F), and frequencies of words (N, G), sparse;
-    None without any."""
+    """What a simple classifier reads of N series: numbers float64 (N, F), and frequencies of words (N, G), sparse; None
+    without any."""
 
-    summaries: np.ndarray
-    terms: Any
+    numbers: np.ndarray
+    terms: Any = None
 
-    def of(self, series: np.ndarray) -> tuple[np.ndarray, Any]:
+    def of(self, series: np.ndarray) -> Features:
         """Those of some of the series."""
-        return self.summaries[series], None if self.terms is None else self.terms[series]
+        return Features(self.numbers[series], None if self.terms is None else self.terms[series])
+
+    def near(self) -> Features:
+        """Those from which means and deviations may be stored: each number `within_reach`."""
+        return Features(_bounded(torch.from_numpy(self.numbers)).numpy(), self.terms)
+
+    def logistic(self, codes: np.ndarray, classes: int, penalty: float) -> Logistic:
+        return fit_logistic(self.numbers, codes, classes, penalty, self.terms, TERMS_SCALE)
 
 
-def _features(sequences: Sequences, config: ClassifierConfig, series: np.ndarray) -> Features:
-    """What simple classifiers read of the series."""
+def _kernels(sequences: Sequences, config: ClassifierConfig, series: np.ndarray) -> KernelLogistic | None:
+    """Kernels with their thresholds, in which no label has a part; None without any."""
+    if not config.dilations:
+        return None
+    kernels = KernelLogistic(config).to(sequences.device)
+    sample = sequences.cut(series[:: max(1, -(-len(series) // SAMPLED))])
+    kernels.scaler.fit(replace(sample, values=_bounded(sample.values)))
+    kernels.lay_on(sequences.cut(series[:: max(1, -(-len(series) // LAID_ON))]))
+    return kernels
+
+
+def _features(
+    sequences: Sequences, config: ClassifierConfig, series: np.ndarray, kernels: KernelLogistic | None
+) -> dict[str, Features]:
+    """What the regressions read of the series, by their names; trees read the same summaries."""
     from scipy.sparse import csr_matrix, vstack
 
-    parts, terms = [], []
+    numbers, terms, shares = [], [], []
     for k in range(0, len(series), BATCH):
         batch = sequences.cut(series[k : k + BATCH])
-        parts.append(summaries(batch, config).double().cpu().numpy())
+        numbers.append(summaries(batch, config).double().cpu().numpy())
         if term_count(config):
             terms.append(csr_matrix(term_frequencies(batch, config).double().cpu().numpy()))
-    return Features(np.concatenate(parts), vstack(terms, format="csr") if terms else None)
-
-
-def _near(features: np.ndarray) -> np.ndarray:
-    """The features (N, F) from which means and deviations may be stored: each `within_reach`."""
-    return _bounded(torch.from_numpy(features)).numpy()
+        if kernels is not None:
+            shares.append(kernels.shares(batch).double().cpu().numpy())
+    found = {LOGISTIC: Features(np.concatenate(numbers), vstack(terms, format="csr") if terms else None)}
+    return found | ({KERNELS: Features(np.concatenate(shares))} if shares else {})
 
 
 def _simple(
-    features: Features,
+    features: Mapping[str, Features],
     codes: np.ndarray,
     folds: list[np.ndarray],
     classes: int,
     seed: int,
     progress: Progress,
-) -> tuple[dict[str, np.ndarray], Decision]:
+) -> tuple[dict[str, np.ndarray], list[Decision]]:
     """Log probabilities (N, K) of simple classifiers, of each fold by those that were fitted without it, and the
-    decision about the penalty. NaN for series of no fold.
+    decisions about the penalties. NaN for series of no fold.
     """
-    names = (FREQUENCIES, *(f"{LOGISTIC} {penalty:g}" for penalty in PENALTIES), BOOSTING)
+    names = (FREQUENCIES, BOOSTING, *(f"{name} {penalty:g}" for name in features for penalty in PENALTIES))
     said = {name: np.full((len(codes), classes), np.nan) for name in names}
-    near = _near(features.summaries)
+    near = {name: read.near() for name, read in features.items()}
     with task(progress, "simple classifiers", len(folds)):
         for k, held in enumerate(folds):
             learn = _some(np.flatnonzero(~held))
-            (x, terms), y = features.of(learn), codes[learn]
-            unseen = features.of(held)
+            y, summarised = codes[learn], features[LOGISTIC].numbers
             said[FREQUENCIES][held] = np.log(class_frequencies(y, classes))
-            for penalty in PENALTIES:
-                fitted = fit_logistic(near[learn], y, classes, penalty, terms, TERMS_SCALE)
-                said[f"{LOGISTIC} {penalty:g}"][held] = fitted.log_probabilities(*unseen)
+            for name, read in features.items():
+                unseen = read.of(held)
+                for penalty in PENALTIES:
+                    fitted = near[name].of(learn).logistic(y, classes, penalty)
+                    found = fitted.log_probabilities(unseen.numbers, unseen.terms)
+                    said[f"{name} {penalty:g}"][held] = found
             said[BOOSTING][held] = said[FREQUENCIES][held]
             if len(np.unique(y)) > 1:
-                boosting = fit_boosting(x, y, classes, seed)
-                said[BOOSTING][held] = boosting_log_probabilities(boosting, unseen[0], classes)
+                boosting = fit_boosting(summarised[learn], y, classes, seed)
+                said[BOOSTING][held] = boosting_log_probabilities(boosting, summarised[held], classes)
             progress.update(k + 1)
     seen = np.any(folds, 0)
-    losses = {penalty: log_loss(said[f"{LOGISTIC} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
-    best = min(losses, key=lambda penalty: losses[penalty])
-    reason = ", ".join(f"{loss:.4f} with {penalty:g}" for penalty, loss in losses.items())
-    decision = Decision(PENALTY, best, f"inverse penalty; log loss on held-out series {reason}")
-    chosen = {FREQUENCIES: said[FREQUENCIES], LOGISTIC: said[f"{LOGISTIC} {best:g}"], BOOSTING: said[BOOSTING]}
-    return chosen, decision
+    best, decisions = {}, []
+    for name in features:
+        losses = {penalty: log_loss(said[f"{name} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
+        penalty = min(losses, key=lambda each: losses[each])
+        reason = ", ".join(f"{loss:.4f} with {each:g}" for each, loss in losses.items())
+        decisions.append(Decision(PENALTY_OF[name], penalty, f"inverse penalty; log loss on held-out series {reason}"))
+        best[name] = said[f"{name} {penalty:g}"]
+    return {FREQUENCIES: said[FREQUENCIES], BOOSTING: said[BOOSTING], **best}, decisions
 
 
 def _some(series: np.ndarray) -> np.ndarray:

@@ -128,6 +128,58 @@ def test_without_a_closed_form_trees_are_played_apart_from_the_networks(
     assert np.mean(within) > 0.9
 
 
+def with_kernels(weights: tuple[float, ...]) -> CombinedClassifier:
+    """The parts of `combined`, and kernels that read series of four steps, with drawn thresholds and coefficients."""
+    plain = combined((0.0, 0.0, 0.0, 0.0))
+    network = CombinedClassifier(replace(plain.config, dilations=(1,))).eval()
+    network.load_state_dict(plain.state_dict() | {"weights": torch.tensor(weights)}, strict=False)
+    assert network.kernels is not None
+    network.kernels.thresholds.normal_()
+    network.kernels.coefficients.normal_(std=0.2)
+    return network
+
+
+@pytest.mark.parametrize("same_length", [True, False])
+@pytest.mark.parametrize("weights", [(0.0, 0.3, 0.5, 0.8, 0.1), (0.0, 0.0, 0.0, 0.6, 0.0)])
+def test_values_of_kernels_are_in_the_closed_form(same_length: bool, weights: tuple[float, ...]) -> None:
+    task = task_of(with_kernels(weights), random_series(7, 12, 4, same_length=same_length))
+    chunk = task.chunk(task.rows)
+    parts = SimpleParts.of(task.classifier.network, task.cells, task.players)
+    assert parts is not None
+    expected = stacked(enumerate_all(chunk), "values")
+    assert np.abs(expected).max() > 0.1
+    assert parts.values(task.rows, task.references) == pytest.approx(expected[..., 1], abs=1e-4)
+
+
+def test_beside_kernels_networks_are_sampled_and_all_parts_add_up() -> None:
+    task = task_of(with_kernels((0.6, 0.3, 0.5, 0.8, 0.0)), random_series(8, 20, 4))
+    chunk = task.chunk(task.rows)
+    exact = enumerate_all(chunk)
+    truth, within = stacked(exact, "values"), []
+    for seed in range(3):
+        found = estimate(chunk, max_evals=400, tolerance=0.03, random=np.random.default_rng(seed))
+        apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=1e-5)
+        within.append((apart < 1.96).mean())
+        for name in ("base", "forecast"):
+            assert stacked(found, name) == pytest.approx(stacked(exact, name), abs=1e-4)
+        sums = stacked(found, "base").sum(-1) + stacked(found, "values").sum(1)
+        assert sums == pytest.approx(stacked(found, "forecast").sum(-1), abs=1e-4)
+    assert np.mean(within) > 0.9
+
+
+def test_where_every_cell_plays_kernels_are_sampled_with_the_networks() -> None:
+    network = with_kernels((0.6, 0.3, 0.5, 0.4, 0.0))
+    task = task_of(network, random_series(5, 16, 2, same_length=True), replace(QUESTION, players="cell"))
+    chunk = task.chunk(task.rows)
+    assert chunk.known is None
+    truth, within = stacked(enumerate_all(chunk), "values"), []
+    for seed in range(2):
+        found = estimate(chunk, max_evals=600, tolerance=0.03, random=np.random.default_rng(seed))
+        apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=1e-9)
+        within.append((apart < 1.96).mean())
+    assert np.mean(within) > 0.9
+
+
 def test_every_network_of_an_ensemble_is_played_as_often() -> None:
     network = combined((1.0, 0.2, 0.0, 0.0))
     task = task_of(network, random_series(6, 8, 4))

@@ -26,6 +26,7 @@ from tsx.model.classifier import CombinedClassifier
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
+from tsx.wording import and_list
 
 PARTS_OF_A_NETWORK = {
     "classes": ("head",),
@@ -181,15 +182,15 @@ class ClassRepeats:
 def randomised_networks(network: CombinedClassifier, seed: int = 0) -> Iterator[tuple[str, CombinedClassifier]]:
     """The classifier with one more of its parts randomised each time, and the name of that part.
 
-    Coefficients on summaries change places with each other; weights of networks become those before training.
+    Coefficients on summaries and on kernels change places with each other; weights of networks become those before
+    training.
     """
     changed, config = deepcopy(network), network.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = CombinedClassifier(config)
-        for shuffle in SHUFFLED.values():
-            shuffle(changed)
-    yield " and ".join(SHUFFLED), changed
+        shuffled = [name for name, shuffle in SHUFFLED.items() if shuffle(changed)]
+    yield and_list(shuffled), changed
     for name, modules in PARTS_OF_A_NETWORK.items():
         there = [module for module in modules if any(True for _ in _weights(changed, module))]
         if not there:
@@ -207,20 +208,26 @@ def _weights(network: CombinedClassifier, module: str) -> Iterator[Tensor]:
             yield from found.parameters()
 
 
-def _shuffle_coefficients(network: CombinedClassifier) -> None:
-    _shuffle(network.summary.coefficients)
+def _shuffle_coefficients(network: CombinedClassifier) -> bool:
+    return _shuffle(network.summary.coefficients)
 
 
-def _shuffle_leaves(network: CombinedClassifier) -> None:
-    _shuffle(network.trees.value)
+def _shuffle_leaves(network: CombinedClassifier) -> bool:
+    return _shuffle(network.trees.value)
 
 
-def _shuffle(weights: Tensor) -> None:
+def _shuffle_kernels(network: CombinedClassifier) -> bool:
+    return network.kernels is not None and _shuffle(network.kernels.coefficients)
+
+
+def _shuffle(weights: Tensor) -> bool:
     weights.copy_(weights.flatten()[torch.randperm(weights.numel()).to(weights.device)].view_as(weights))
+    return True
 
 
-SHUFFLED: dict[str, Callable[[CombinedClassifier], None]] = {
+SHUFFLED: dict[str, Callable[[CombinedClassifier], bool]] = {
     "regression": _shuffle_coefficients,
     "trees on summaries": _shuffle_leaves,
+    "kernels": _shuffle_kernels,
 }
-"""How the parts that are no networks are randomised, by their names."""
+"""How the parts that are no networks are randomised, by their names; each says whether there is such a part."""

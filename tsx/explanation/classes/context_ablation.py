@@ -1,6 +1,6 @@
 """How many of the newest rows a classifier's decision needs: older ones are taken away until it changes.
 
-What is measured is the whole model: networks, regression and trees together. Nothing is trained again.
+What is measured is the whole model: networks, kernels, regression and trees together. Nothing is trained again.
 
 What stands in the place of the older rows must say nothing of them, nor how many there were, and should be something
 that the model can cope with. Three such things are tried: they are missing, where all series are of one length; the

@@ -20,7 +20,8 @@ from tsx.explanation.classes.simple_parts import SimpleParts
 from tsx.explanation.shap.chunk import KnownPart, evaluate
 from tsx.explanation.shap.game import LayeredGame
 from tsx.explanation.shap.players import Players
-from tsx.model.classifier import CombinedClassifier
+from tsx.model.classifier import ON_STEPS, ON_SUMMARIES, CombinedClassifier
+from tsx.spec.classifier import KERNELS, NETWORKS
 
 LOG_ODDS, PROBABILITY = "log-odds", "p"
 MOST_CLASSES = 20
@@ -65,7 +66,7 @@ def explained_word(explain: str) -> str:
 class ClassGame(LayeredGame):
     """The game of series: `quantity` of the `classes` (O), in one part.
 
-    Smooth is what a classifier without networks would say: the regression and the trees on summaries.
+    Smooth is what the parts on summaries would say alone: the regression and the trees.
 
     members  numbers of the networks that are averaged
     linear   whether the quantity is linear in the networks' logits, so that it is the mean over networks by themselves
@@ -80,16 +81,16 @@ class ClassGame(LayeredGame):
 
     def __call__(self, cells: Tensor, of: Tensor) -> Tensor:
         batch = self.cells.batch(cells)
-        return self._explained(self.network.of_networks(batch, self.members) + self.network.of_simple(batch))
+        return self._explained(self.network.of(batch, ON_STEPS, self.members) + self.network.of(batch, ON_SUMMARIES))
 
     def smooth(self, cells: Tensor, of: Tensor) -> Tensor:
-        return self._explained(self.network.of_simple(self.cells.batch(cells)))
+        return self._explained(self.network.of(self.cells.batch(cells), ON_SUMMARIES))
 
     def smooth_and_rest(self, cells: Tensor, of: Tensor) -> Tensor:
         batch = self.cells.batch(cells)
-        simple = self.network.of_simple(batch)
-        smooth = self._explained(simple)
-        whole = self._explained(simple + self.network.of_networks(batch, self.members))
+        of_summaries = self.network.of(batch, ON_SUMMARIES)
+        smooth = self._explained(of_summaries)
+        whole = self._explained(of_summaries + self.network.of(batch, ON_STEPS, self.members))
         return torch.cat([smooth, whole - smooth], -1)
 
     @property
@@ -98,10 +99,14 @@ class ClassGame(LayeredGame):
 
     def networks(self, cells: Tensor, of: Tensor) -> Tensor:
         """(n, O, G): what the networks add, where the quantity is linear."""
-        return self._explained(self.network.of_networks(self.cells.batch(cells), self.members))
+        return self._explained(self.network.of(self.cells.batch(cells), (NETWORKS,), self.members))
+
+    def without_networks(self, cells: Tensor, of: Tensor) -> Tensor:
+        """(n, O, G): what all other parts would say alone."""
+        return self._explained(self.network.of(self.cells.batch(cells), (*ON_SUMMARIES, KERNELS)))
 
     def known(self, rows: Tensor, references: Tensor, players: Players) -> Callable[[], KnownPart] | None:
-        """What finds the smooth part's SHAP values of series (W, M) in closed form, where there is one."""
+        """What finds SHAP values of series (W, M) by all parts but the networks in closed form, where there is one."""
         parts = SimpleParts.of(self.network, self.cells, players) if self.linear else None
         if parts is None:
             return None
@@ -110,7 +115,7 @@ class ClassGame(LayeredGame):
             sign = torch.where(self.classes == POSITIVE, 1.0, -1.0).double()[:, None]
             values = torch.from_numpy(parts.values(rows, references))[..., None, None] * sign
             forecast, base = (
-                evaluate(self.smooth, each, torch.arange(len(each))).double() for each in (rows, references)
+                evaluate(self.without_networks, each, torch.arange(len(each))).double() for each in (rows, references)
             )
             games = [each.networks for each in self.averaged]
             return KnownPart(games, values, base.mean(0).expand_as(forecast), forecast)

@@ -80,8 +80,8 @@ def _measure(context: ClassContext, results: ClassResults) -> Measured:
     return Measured({TABLE.name: table}, by_lag={"gradient": curves[EVERY]})
 
 
-def _networks_count(context: ClassContext) -> bool:
-    return float(context.classifier.network.weights[0]) > 0
+def _applies(context: ClassContext) -> bool:
+    return context.networks_count
 
 
-GRADIENT = ClassMeasure(name="gradient", section="gradient", tables=(TABLE,), measure=_measure, applies=_networks_count)
+GRADIENT = ClassMeasure(name="gradient", section="gradient", tables=(TABLE,), measure=_measure, applies=_applies)

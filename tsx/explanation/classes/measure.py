@@ -18,7 +18,7 @@ from tsx.model.sequences import SequenceBatch, Sequences
 from tsx.panel.panel import Panel
 from tsx.panel.sampling import evenly_spaced
 from tsx.runtime.executor import side_by_side
-from tsx.spec.classifier import ClassifierConfig
+from tsx.spec.classifier import NETWORKS, ClassifierConfig
 
 MOST_CELLS = 1 << 25
 """Cells of all series that are looked at together."""
@@ -91,6 +91,11 @@ class ClassContext:
     @property
     def classifier(self) -> Classifier:
         return self.task.classifier
+
+    @property
+    def networks_count(self) -> bool:
+        """Whether anything of what the classifier says comes from its networks, so that their insides say something."""
+        return self.classifier.network.weight(NETWORKS) > 0
 
     @property
     def label(self) -> str:

@@ -111,8 +111,7 @@ def _sentences(results: ClassResults) -> list[str]:
 
 
 def _applies(context: ClassContext) -> bool:
-    network = context.classifier.network
-    return network.config.encoder.has_forget_gate and float(network.weights[0]) > 0
+    return context.classifier.config.encoder.has_forget_gate and context.networks_count
 
 
 MEMORY = ClassMeasure(

@@ -32,7 +32,7 @@ from tsx.spec.settings import Question
 
 REFERENCES = 256
 """Series that absent values come from: all are evaluated for the base value, which is the same for every series."""
-IN_PART = f"{SAMPLED}; of the parts on summaries in closed form"
+IN_PART = f"{SAMPLED}; of all parts but the networks in closed form"
 CHUNK_SERIES, CHUNK_CELLS = 64, 1 << 23
 """Series that are explained together at most, and cells of their references."""
 

@@ -1,10 +1,11 @@
-"""SHAP values of a classifier's parts on summaries, in closed form: the regression and the boosted trees.
+"""SHAP values of a classifier's parts but its networks, in closed form: regressions and boosted trees.
 
 Where a player is a whole channel, every summary is of one player's cells, cut off by the number of steps, which is a
 player too or the same in all series. With its values where S plays and a reference's elsewhere, a leaf counts where all
 conditions on its way hold: if all of A are in S, whose conditions the series alone meets, and none of B, whose
 conditions the reference alone meets. The Shapley values of this game are (a - 1)! b! / (a + b)! for those of A and
--a! (b - 1)! / (a + b)! for those of B (Laberge & Pequignot 2022, *Understanding interventional TreeSHAP*).
+-a! (b - 1)! / (a + b)! for those of B (Laberge & Pequignot 2022, *Understanding interventional TreeSHAP*). A
+regression is a sum of what it makes of each channel, also that on kernels, of which each reads one.
 
 Shapes: W series, R references, F summaries, L leaves, P players, S players on the way to a leaf at most.
 """
@@ -25,6 +26,7 @@ from tsx.explanation.shap.players import NOBODY, Players
 from tsx.model.classifier import CombinedClassifier
 from tsx.model.summaries import summaries, summary_channels, term_count
 from tsx.model.trees import SummaryTrees
+from tsx.spec.classifier import KERNELS, REGRESSION, TREES
 
 MOST_ON_THE_WAY = 15
 """Players on the way to a leaf that the bits of a number have room for."""
@@ -32,9 +34,10 @@ MOST_ON_THE_WAY = 15
 
 @dataclass(frozen=True, eq=False)
 class SimpleParts:
-    """The parts on summaries of a classifier of two classes: what they add to the second one's log-odds.
+    """All parts but the networks of a classifier of two classes: what they add to the second one's log-odds.
 
     of_summary  int64 (F): the player of every summary
+    of_channel  int64 (C): the player of every channel that kernels read
     length      the player of the number of steps; NOBODY where it is the same in all series
     """
 
@@ -42,6 +45,7 @@ class SimpleParts:
     cells: SeriesCells
     players: Players
     of_summary: np.ndarray
+    of_channel: np.ndarray
     length: int
 
     @classmethod
@@ -57,13 +61,17 @@ class SimpleParts:
         whole = [len(some) == 1 and NOBODY not in some and length not in some for some in of_channel.values()]
         if not all(whole):
             return None
-        of_summary = np.array([next(iter(of_channel[name])) for name in summary_channels(config)])
-        parts = cls(network, cells, players, of_summary, length)
+        over_time = [channel.name for channel in config.channels.time_varying]
+        of_summary, by_channel = (
+            np.array([next(iter(of_channel[name])) for name in names], np.int64)
+            for names in (summary_channels(config), over_time)
+        )
+        parts = cls(network, cells, players, of_summary, by_channel, length)
         return parts if parts.leaves.most_on_the_way <= MOST_ON_THE_WAY else None
 
     @cached_property
     def leaves(self) -> Leaves:
-        return Leaves.of(self.network.trees, self.of_summary, float(self.network.weights[2]))
+        return Leaves.of(self.network.trees, self.of_summary, self.network.weight(TREES))
 
     def values(self, rows: Tensor, references: Tensor) -> np.ndarray:
         """(W, P) of series (W, M), the mean over references (R, M)."""
@@ -93,8 +101,14 @@ class SimpleParts:
             scaled, coefficients = self.network.summary.scaled(read), self.network.summary.coefficients
             terms = (scaled * (coefficients[:, 1] - coefficients[:, 0])).double().cpu().numpy()
         of_player = np.zeros((len(rows), len(self.players)))
-        np.add.at(of_player.T, self.of_summary, terms.T)
-        return Read(of_player * float(self.network.weights[1]), self.leaves.missed(read.double().cpu().numpy()))
+        np.add.at(of_player.T, self.of_summary, self.network.weight(REGRESSION) * terms.T)
+        kernels, weight = self.network.kernels, self.network.weight(KERNELS)
+        if kernels is not None and weight:
+            with torch.inference_mode():
+                of_channels = torch.cat([kernels.by_channel(each) for each in batches])
+                terms = (of_channels[..., 1] - of_channels[..., 0]).double().cpu().numpy()
+            np.add.at(of_player.T, self.of_channel, weight * terms.T)
+        return Read(of_player, self.leaves.missed(read.double().cpu().numpy()))
 
     def _of_regression(self, mine: Read, cut_alike: Read, cut: Read, at_home: Read) -> np.ndarray:
         """(P) sums over the references: each player's difference, half with its own length and half with the other.
@@ -118,7 +132,7 @@ class SimpleParts:
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """Of n series: what each player adds to the regression (n, P), and which players on the way to every leaf miss
+    """Of n series: what each player adds to the regressions (n, P), and which players on the way to every leaf miss
     their conditions, as bits (n, L)."""
 
     terms: np.ndarray

@@ -59,7 +59,7 @@ def reach(explanation: ClassExplanation) -> Section:
         "Rows needed",
         "What is left where the model reads only the newest rows of each series: the share of series that get the same "
         f"{explanation.label}, and how much of the differences between their probabilities is kept. Dashed: 90 %, from "
-        "which on the rows are enough. The whole model is asked, its regression and trees too.",
+        "which on the rows are enough. The whole model is asked, its kernels, regression and trees too.",
     )
     return Section(
         "reach",
