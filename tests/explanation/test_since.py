@@ -149,6 +149,19 @@ def test_models_of_other_columns_are_not_compared(linear):
     assert failed.value.code == "models-differ"
 
 
+def test_rounding_is_no_change_and_no_part_of_one(linear):
+    found = changes(linear, Since(np.full(2, LAST - 1)))
+    table, inputs = found.tables["since"], found.tables["since_inputs"]
+    level = table["after"] + 1000
+    same = table.with_columns(after=level, before=level, change=pl.lit(1e-6), moved_on=pl.lit(1e-5), revised=-9e-6)
+    assert change_sentences(same, inputs.clear(), linear[1].schema) == (
+        "No forecast of y has changed since the earlier one.",
+    )
+    moved = same.with_columns(change=pl.lit(2.0), new_data=pl.lit(2.0), new_model=pl.lit(0.0))
+    (said,) = change_sentences(moved, inputs.clear(), linear[1].schema)
+    assert said.endswith("what the new rows brought 2.00.")
+
+
 def test_the_sentence_says_how_far_by_what_and_by_which_input(linear):
     found = changes(linear, Since(np.full(2, LAST - 1)))
     first, second = change_sentences(found.tables["since"], found.tables["since_inputs"], linear[1].schema)

@@ -216,6 +216,8 @@ WORDS = {
 """The parts of a change in words, the most telling first."""
 NOTHING = 1e-6
 """Of the whole change: a part that is smaller is rounding."""
+ROUNDING = float(np.finfo(np.float32).eps)
+"""Of the forecasts, which the network makes in float32: a change that is smaller is none."""
 
 
 def change_sentences(
@@ -223,9 +225,10 @@ def change_sentences(
 ) -> tuple[str, ...]:
     """How far forecasts of the same times moved, by which part, and which input did most of what is new."""
     sizes = {name: float(changes[name].abs().mean()) for name in ("change", *PARTS)}  # type: ignore[arg-type]
-    if sizes["change"] == 0:
+    rounding = ROUNDING * float(changes.select(pl.max_horizontal(pl.col("before", "after").abs()).mean()).item())
+    if sizes["change"] <= rounding:
         return (f"No forecast of {schema.target} has changed since the earlier one.",)
-    least = NOTHING * sizes["change"]
+    least = max(NOTHING * sizes["change"], rounding)
     parts = "; ".join(f"{words[name]} {number(sizes[name], 3)}" for name in words if sizes[name] > least)
     series = changes.select(schema.id_names).n_unique()
     sentences = [
