@@ -161,3 +161,30 @@ def test_a_network_of_random_weights_is_not_believed_although_the_hold_out_showe
     summary = found.summary()
     assert summary["knowledge"]["state"] == "none"
     assert summary["faithful"]["name"] == "faithful"
+
+
+def noise(seed: int) -> np.ndarray:
+    """White noise, and a covariate that has nothing to do with it."""
+    return np.random.default_rng(seed).normal(size=(300, 2))
+
+
+def shuffled(seed: int) -> np.ndarray:
+    """`sizes` with the target shuffled in time."""
+    values = sizes(seed)
+    values[:, 0] = np.random.default_rng([seed, 1]).permutation(values[:, 0])
+    return values
+
+
+@pytest.mark.parametrize("draw", [noise, shuffled])
+def test_a_fit_of_noise_or_of_a_shuffled_target_is_not_believed_even_where_the_hold_out_was_lucky(draw):
+    panel = make_panel([draw(seed) for seed in range(3)], past=("x",))
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=150))
+    assert verdicts.learning(worth(panel, forecaster)).verdict != "pass"
+    found = explain_forecaster(forecaster, panel, Question(windows=12, max_evals=256), skill=SHOWN)
+    assert found.knowledge.state != "shown"
+    assert found.verdict.verdict != "pass"
+    doubt = found.knowledge.doubt()
+    assert doubt
+    assert doubt in found.verdict.sentence or found.verdict.verdict == "fail"
+    assert f"The model has reasons, but {found.knowledge.doubt('it')}." in found.findings
+    assert not any(words.startswith("The strongest input") for words in found.findings)
