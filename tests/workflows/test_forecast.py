@@ -218,6 +218,36 @@ def test_what_if_says_so_where_nothing_changes(priced):
     assert "smoothing alone" in made.findings[-1].message
 
 
+def test_what_if_says_so_where_a_window_scaled_by_itself_takes_the_change_back():
+    random = np.random.default_rng(1)
+    dose = 50 + np.cumsum(random.normal(size=(4, 200)), 1)  # far from window to window: scaled by each of them
+    other = random.normal(size=(4, 200))
+    y = np.roll(np.diff(dose, axis=1, prepend=50), 1, 1) + np.roll(np.abs(other), 1, 1)
+    panel = make_panel([np.stack(each, 1) for each in zip(y, dose, other, strict=True)], past=("dose", "other"))
+    settings = Settings(horizon=2, context_length=8, segment=1, season=1, hidden_size=16, max_steps=100)
+    forecaster = fit_forecaster(panel, settings)
+    assert forecaster.network.scaler.relative.tolist() == [True, False]
+
+    def noticed(*changes: Change) -> tuple[float, list[str]]:
+        made = forecast_panel(forecaster, panel, changes=changes)
+        said = [finding.message for finding in made.findings if finding.code == "what-if-without-effect"]
+        return float(made.frame["what_if_difference"].abs().max()), said
+
+    for change in (Change("dose", "*", 1.1), Change("dose", "+", 2.0)):
+        size, said = noticed(change)
+        assert size < 1e-3
+        assert len(said) == 1
+        assert "the network scales" in said[0]
+    size, said = noticed(Change("dose", "*", 1.1), Change("other", "+", 1.0))
+    assert size == pytest.approx(noticed(Change("other", "+", 1.0))[0], abs=1e-3)
+    assert len(said) == 1
+    assert said[0].startswith("other values of 'dose' change no forecast")
+    for change in (Change("dose", "=", 50.0), Change("dose", "*", -1.0), Change("other", "+", 1.0)):
+        size, said = noticed(change)
+        assert size > 1e-3
+        assert not said
+
+
 def test_what_if_and_intervals_that_follow_their_coverage_go_together(priced):
     forecaster, panel = priced
     adaptive = replace(forecaster, intervals="adaptive")

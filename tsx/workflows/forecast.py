@@ -27,7 +27,7 @@ from tsx.spec.settings import Sampling, Thresholds
 from tsx.spec.verbs import Request
 from tsx.spec.verdict import Verdict
 from tsx.store.manifest import TrainingData
-from tsx.wording import quantile_column, value_preview, verb
+from tsx.wording import column_list, quantile_column, value_preview, verb
 from tsx.workflows.adaptive import adapt, quantiles_given_out
 from tsx.workflows.known_series import KnownSeries, known_series
 from tsx.workflows.open_model import OpenedModel, open_model, under_pseudonyms
@@ -40,6 +40,8 @@ DRAWN = 24
 """Series whose newest rows go with the forecast, for pictures."""
 WHAT_IF, DIFFERENCE = "what_if", "what_if_difference"
 """Columns of a forecast with other values of covariates."""
+ROUNDING = 1e-4
+"""Of the widest interval: forecasts that differ by less are the same. Scaling in float32 makes some 1e-5 of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,8 +260,8 @@ def forecast_panel(
     if changes:
         changed, other = _with_changes(forecaster, panel, series, cutoffs, changes, newest)
         frames = [frames[0].with_columns(changed).with_columns((pl.col(WHAT_IF) - pl.col("yhat")).alias(DIFFERENCE))]
-        if not frames[0][DIFFERENCE].abs().max():
-            other = (*other, Finding("what-if-without-effect", f"no forecast changes: {_why_not(forecaster)}"))
+        if why := _why_not(forecaster, changes, frames[0]):
+            other = (*other, Finding("what-if-without-effect", why))
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
     findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation, *other)
     drawn = slice(0, DRAWN)
@@ -329,11 +331,38 @@ def _with_changes(
     return [frame[name].alias(new) for name, new in zip(names, renamed, strict=True)], findings
 
 
-def _why_not(forecaster: Forecaster) -> str:
-    """Why changed covariates change nothing."""
+def _why_not(forecaster: Forecaster, changes: Sequence[Change], frame: pl.DataFrame) -> str:
+    """Why changed covariates, or some of them, change nothing in `frame`; empty where they do."""
+    taken_back = [change.column for change in changes if _taken_back(forecaster, change)]
+    if len(taken_back) < len(changes) and not _same(frame, forecaster.config.quantile_levels):
+        nothing = f"other values of {column_list(taken_back)} change no forecast"
+        return f"{nothing}: {_OWN_SCALE}" if taken_back else ""
     if float(forecaster.network.additive.network_weight) == 0:
-        return "the model forecasts with its smoothing alone, which reads no covariates"
-    return "the changed values are those that the table has, or are missing there"
+        why = "the model forecasts with its smoothing alone, which reads no covariates"
+    elif len(taken_back) == len(changes):
+        why = _OWN_SCALE
+    else:
+        why = "the changed values are those that the table has, or are missing there"
+    return f"no forecast changes: {why}"
+
+
+_OWN_SCALE = (
+    "the network scales such a column by its mean and its deviation in each window, which takes back a change that is "
+    "the same for all of its values; ==VALUE is another one"
+)
+
+
+def _taken_back(forecaster: Forecaster, change: Change) -> bool:
+    """Whether scaling every window by its own values takes the change back: of a past covariate, all of them change."""
+    channels, relative = forecaster.config.channels.covariates, forecaster.network.scaler.relative.tolist()
+    own = [each.name for each, scaled in zip(channels, relative, strict=True) if scaled and each.role == "past"]
+    return change.column in own and (change.operation in "+-" or (change.operation == "*" and change.amount > 0))
+
+
+def _same(frame: pl.DataFrame, levels: Sequence[float]) -> bool:
+    """Whether no forecast with other values of covariates differs by more than `ROUNDING` of its widest interval."""
+    width = pl.col(quantile_column(levels[-1])) - pl.col(quantile_column(levels[0]))
+    return not frame.select((pl.col(DIFFERENCE).abs() > ROUNDING * width).any()).item()
 
 
 def _times(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> pl.DataFrame:
