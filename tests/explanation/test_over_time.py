@@ -8,8 +8,11 @@ import pytest
 
 from tests.explanation.games import singles
 from tests.processes import make_panel
+from tsx.explanation.checks import verdicts
+from tsx.explanation.measure import Results
 from tsx.explanation.over_time import (
     FEWEST,
+    OVER_TIME,
     SEGMENT,
     CutoffSums,
     _reordered,
@@ -18,7 +21,9 @@ from tsx.explanation.over_time import (
     shift_table,
     shifts_of,
 )
+from tsx.explanation.result import Check, Knowledge
 from tsx.explanation.shap.players import Players
+from tsx.panel.calendar import Calendar
 
 
 def moving(length: int, seed: int, over: int = 6) -> np.ndarray:
@@ -112,3 +117,38 @@ def test_the_table_of_shifts_says_when_and_from_what_to_what():
     assert own["share_before"] == pytest.approx(0.2, abs=0.03)
     assert own["share_after"] == pytest.approx(0.7, abs=0.03)
     assert len(share) >= FEWEST
+
+
+def test_no_shifts_are_told_of_reasons_that_are_not_told():
+    shifts = pl.DataFrame(
+        {
+            "cutoff": [35],
+            "back": [24],
+            "feature": ["x"],
+            "share_before": [0.2],
+            "share_after": [0.7],
+            "p_adjusted": 0.002,
+        }
+    )
+    tables = {
+        "reason_changes": shifts,
+        "by_cutoff": pl.DataFrame({"cutoff": np.arange(60)}),
+        "lag_profile": pl.DataFrame({"mean_abs_shap": [1.0], "share": [1.0]}),
+    }
+
+    def said(state="shown", precise="pass", **other):
+        checks = (Check(verdicts.precision.name, 0.5, precise, ""),)
+        knowledge = Knowledge(state, "ridge", 0.1, "")
+        return OVER_TIME.findings(
+            Results(None, Calendar("step", 1), tables | other, checks=checks, knowledge=knowledge)
+        )
+
+    assert said() == [
+        "The reasons have changed 24 steps before the newest explained forecast: the share of x went from 20 % to 70 % "
+        "(p 0.002)."
+    ]
+    for state in ("shown", "none"):
+        assert said(state, reason_changes=shifts.clear()) == [
+            "Over 60 cutoffs no feature's share of the importance is shown to have shifted."
+        ]
+    assert said(precise="fail") == said(state="none") == said(state="not shown") == []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.measure import CUTOFF, Context, Measure, Measured, Results, TableSpec
 from tsx.explanation.ranks import ranks
 from tsx.explanation.shap.importance_writer import shares, square_beyond_error
@@ -203,17 +204,29 @@ def _measure(context: Context, results: Results) -> Measured:
         return Measured()
     config = context.config
     shifts = shift_table(table, -(-config.context_length // config.horizon), context.question.seed)
-    calendar = context.panel.calendar
-    words = tuple(
-        f"The reasons have changed {calendar.span(back)} before the newest explained forecast: the share of {feature} "
-        f"went from {percent(before)} to {percent(after)} (p {'under 0.001' if p < 0.001 else f'{p:.3f}'})."
+    return Measured({"by_cutoff": table, "reason_changes": shifts})
+
+
+def _sentences(results: Results) -> list[str]:
+    """When shares have shifted, and from what to what; no feature's where no drivers are named (`why_unnamed`)."""
+    shifts, by_cutoff = (results.tables.get(name) for name in ("reason_changes", "by_cutoff"))
+    profile = results.tables.get("lag_profile")
+    if shifts is None or by_cutoff is None:
+        return []
+    if shifts.is_empty():
+        cutoffs = by_cutoff[CUTOFF].n_unique()
+        return [f"Over {cutoffs} cutoffs no feature's share of the importance is shown to have shifted."]
+    if profile is not None and why_unnamed(profile, results.checks, results.knowledge):
+        return []
+    return [
+        f"The reasons have changed {results.calendar.span(back)} before the newest explained forecast: the share of "
+        f"{feature} went from {percent(before)} to {percent(after)} (p {'under 0.001' if p < 0.001 else f'{p:.3f}'})."
         for feature, back, before, after, p in shifts.select(
             "feature", "back", "share_before", "share_after", "p_adjusted"
         )
         .head(3)
         .iter_rows()
-    ) or (f"Over {cutoffs} cutoffs no feature's share of the importance is shown to have shifted.",)
-    return Measured({"by_cutoff": table, "reason_changes": shifts}, sentences=words)
+    ]
 
 
 OVER_TIME = Measure(
@@ -222,4 +235,5 @@ OVER_TIME = Measure(
     group="What drives it",
     tables=(BY_CUTOFF_TABLE, SHIFTS_TABLE),
     measure=_measure,
+    sentences=_sentences,
 )
