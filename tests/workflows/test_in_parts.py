@@ -353,6 +353,13 @@ def test_parts_and_results_lie_in_file_systems(place, tmp_path):
         assert connection.execute("select count(*) from forecasts").fetchone() == (SERIES * 3,)
 
 
+def test_results_are_not_put_beside_the_files_of_a_model(place, tmp_path):
+    before = tree(place / "model")
+    with pytest.raises(WriteError, match="that is the directory of a model"):
+        run(place, place / "model")
+    assert tree(place / "model") == before
+
+
 def test_an_earlier_partition_is_replaced_and_somebody_elses_folder_is_not(place, tmp_path):
     out = tmp_path / "parts"
     tsx.partition(place / "table.parquet", id="item", parts=3, out=out)

@@ -39,7 +39,7 @@ from tsx.store.receipts import FORMAT, Plan, Receipt, file_digest, key_of, read_
 from tsx.store.snapshot import read_content, read_hash
 from tsx.wording import count, number, verb
 from tsx.workflows.elsewhere import Elsewhere, absolute
-from tsx.workflows.outputs import check_no_model, not_writable
+from tsx.workflows.outputs import check_folder, not_writable
 from tsx.workflows.part_work import WAYS, Done, Failed, Job, Piece, open_worker, results_elsewhere
 from tsx.workflows.partition import read_partition
 
@@ -330,9 +330,7 @@ def _folder(wanted: str | Path, pieces: list[Piece]) -> Path:
             place_of(wanted), "the results of parts are files of a folder", "name a folder of a file system"
         )
     folder = Path(os.path.realpath(wanted))
-    check_no_model(folder)
-    if folder.exists() and not folder.is_dir():
-        raise not_writable(folder, "that is a file", "name a folder")
+    check_folder(folder)
     if any(Path(piece.path).parent == folder for piece in pieces):
         raise not_writable(folder, "the parts that are read lie there", "name another folder")
     try:

@@ -67,11 +67,16 @@ def check_file(value: str | Path) -> None:
 def check_report(value: str | Path) -> None:
     """Raises WriteError `file-not-writable` where a report cannot be written, or had better not be."""
     from tsx.io.destination import is_destination
-    from tsx.store.layout import is_model
 
     if is_destination(value):
         raise not_writable(value, "a report is files of a folder", "name a folder of a file system")
-    path = Path(value)
+    check_folder(Path(value))
+
+
+def check_folder(path: Path) -> None:
+    """Raises WriteError `file-not-writable` where a file stands, or the folder is a model or part of one."""
+    from tsx.store.layout import is_model
+
     check_no_model(path)
     if path.exists() and not path.is_dir():
         raise not_writable(path, "that is a file", "name a folder")
