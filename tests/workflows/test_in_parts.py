@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import resource
 import shutil
 import sqlite3
 from contextlib import suppress
@@ -371,6 +372,18 @@ def test_an_earlier_partition_is_replaced_and_somebody_elses_folder_is_not(place
         tsx.partition(place / "table.parquet", id="item", parts=4, out=out)
     assert tree(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["parts"]
+
+
+def test_a_partition_for_which_there_is_no_room_blames_the_disk_and_leaves_nothing(place, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(WriteError, match="parts cannot be written") as error:
+            tsx.partition(place / "table.parquet", id="item", parts=2, out=tmp_path / "parts")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.code == "file-not-writable"
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_receipt_holds_an_id_or_a_path(place, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.exceptions import ComputeError
 
 from tsx.errors import ConfigError, TsxError, UsageError, WriteError
 from tsx.io.atomic import claim, flush_folder, remove_leftovers
@@ -35,6 +38,8 @@ INDEX = "_partition.json"
 OPEN_ROWS = 8_000_000
 """Rows that wait in memory for their groups to be full, of all parts together, about."""
 SMALLEST_GROUP = 5_000
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, or a user's share of it, is full."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def partition(data: Source, request: Request, progress: Progress) -> Partition:
             where="id",
         )
     with _replacing(folder) as place, task(progress, "partitioning"):
-        with collecting(where_of(data)):
+        with collecting(where_of(data)), _into(folder):
             _write_parts(raw.rows, ids, shares, place)
         parts = tuple(_part(path, ids) for path in sorted(place.iterdir()))
         content = asdict(Index(FORMAT, tuple(ids), shares, parts))
@@ -218,6 +223,20 @@ def _replacing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
         raise failed_to_write(folder, error) from None
+
+
+@contextmanager
+def _into(folder: Path) -> Iterator[None]:
+    """Raises WriteError `file-not-writable` for a full disk, of which Polars says that a Parquet file is damaged, as it
+    does of one that it reads."""
+    try:
+        yield
+    except (ComputeError, OSError) as error:
+        said = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(said[1]) if said else getattr(error, "errno", None)
+        if number not in NO_ROOM:
+            raise
+        raise failed_to_write(folder, OSError(number, os.strerror(number))) from None
 
 
 def _check_free(folder: Path) -> None:
