@@ -334,6 +334,16 @@ def actors() -> list[int]:
 
 @pytest.mark.nightly
 @has_ray
+def test_ray_starts_and_ends_without_a_word_of_its_own():
+    code = "from tsx.runtime.engines import on_ray\nwith on_ray(): pass"
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.nightly
+@has_ray
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds processes as Linux lists them")
 @pytest.mark.parametrize("fault", ["actor killed", "interrupted"])
 def test_a_run_on_ray_loses_nothing_and_its_bytes_are_those_of_one_run(place, tmp_path, fault):

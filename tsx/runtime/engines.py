@@ -352,7 +352,6 @@ def _same(result: Result) -> Result:
 def _started() -> Any:
     """Ray, connected. Raises MissingDependency, TsxError `ray-not-started`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         import ray
     except ImportError:
@@ -362,6 +361,7 @@ def _started() -> Any:
             hint='pip install "tsx-forecast[ray]", or leave --engine out',
             where="engine",
         ) from None
+    logging.getLogger("ray").setLevel(logging.ERROR)  # now, since importing Ray sets a level of its own
     _check_address(os.environ.get("RAY_ADDRESS", ""))
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     try:
@@ -388,8 +388,8 @@ def _not_started(error: Exception) -> TsxError:
     return TsxError(
         "ray-not-started",
         f"Ray does not answer ({type(error).__name__})",
-        hint="see whether the cluster at RAY_ADDRESS runs, with the same versions of Ray and Python as here, or unset "
-        "it to start Ray on this machine",
+        hint="see whether the cluster at RAY_ADDRESS runs, with the same versions of Ray and Python as here; give "
+        "RAY_AUTH_MODE=token where it asks for a token, or unset RAY_ADDRESS to start Ray on this machine",
         where="engine",
     )
 
