@@ -78,5 +78,10 @@ def test_the_help_of_a_command_fits_a_screen_and_help_all_has_every_flag(
         assert f"shows {len(flags - usual)} more flags" in screen
 
 
+def test_the_help_names_no_default_where_a_value_has_to_be_given(run: Callable[..., Run]) -> None:
+    (line,) = (line for line in run("partition", "--help").out.splitlines() if "--out FOLDER " in line)
+    assert "Default" not in line
+
+
 def test_the_version_is_that_of_the_package(run: Callable[..., Run]) -> None:
     assert run("--version") == Run(0, f"tsx {version('tsx-forecast')}\n", "")

@@ -170,7 +170,7 @@ def _choices(parameter: Any) -> tuple[str, ...]:
 def _explanation(parameter: Any) -> str:
     text = parameter.help or ""
     default = parameter.default
-    if parameter.param_type_name == "option" and not parameter.is_flag and default not in (None, [], ()):
+    if parameter.param_type_name == "option" and not parameter.is_flag and default not in (None, "", [], ()):
         text += f" Default: {default}."
     return text
 
