@@ -13,6 +13,7 @@ ROWS: dict[str, Callable[[Asked], Figure]] = {
     "ray": in_parts.on_ray,
     "shards": in_parts.shards,
     "explain": in_parts.explained,
+    "fit": in_parts.fitted,
     "large-panel": large_panel.large_panel,
     "two-ranks": processes.two_ranks,
     "object-store": object_store.object_store,

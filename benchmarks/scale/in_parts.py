@@ -77,7 +77,7 @@ def ended(running: subprocess.Popen[str]) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(said)
     if running.returncode:
         raise SystemExit(document.get("error"))
-    return {**document, "cpu": used.ru_utime + used.ru_stime}
+    return {**document, "cpu": used.ru_utime + used.ru_stime, "resident": 1024 * used.ru_maxrss}
 
 
 def forecast(folder: Path, out: str, *words: str, source: str = "parts", threads: int | None = None) -> dict[str, Any]:
@@ -109,6 +109,20 @@ def in_parts(asked: Asked) -> Figure:
     )
     what = f"forecast {asked.series:,} series of {STEPS} values, folder in, folder out"
     return Figure("in-parts", what, here, "30,000 a second, 1.2 GB", "60,000 a second, 0.8 GB")
+
+
+def fitted(asked: Asked) -> Figure:
+    with prepared(asked.series) as folder:
+        words = ["--id", "id", "--time", "t", "--target", "y", "--horizon", str(HORIZON), "--model", "fitted"]
+        words += ["--context-length", str(CONTEXT), "--max-steps", "100"]
+        few, many = (program(folder, "fit", source, *words) for source in ("fitted.parquet", "parts"))
+        read = size(folder / "parts")
+    cpu = 1000 * (many["cpu"] - few["cpu"]) / asked.series
+    here = (
+        f"for 1,000 series {cpu:.3f} s of a core beyond a fit of 500, which takes {few['cpu']:.0f} s; "
+        f"{many['resident'] / 2**20:,.0f} MiB with what is mapped; {read / asked.series:.0f} bytes read for each"
+    )
+    return Figure("fit", f"fit on {asked.series:,} series of {STEPS} values, 100 steps", here, "", "")
 
 
 def on_ray(asked: Asked) -> Figure:

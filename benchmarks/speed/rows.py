@@ -130,7 +130,7 @@ def ratio(turns: Turns, name: str, against: str) -> float:
 
 def beyond(turns: Turns, name: str, against: str, of: Literal["wall", "cpu"]) -> float:
     """Median of the differences round by round, in seconds on the clock or of processors."""
-    return median(getattr(a, of) - getattr(b, of) for a, b in zip(turns[name], turns[against]))
+    return float(median(getattr(a, of) - getattr(b, of) for a, b in zip(turns[name], turns[against])))
 
 
 def show(title: str, turns: Turns, against: str) -> None:
