@@ -380,6 +380,40 @@ def test_a_product_of_two_inputs_takes_few_pairs_since_each_window_has_lines_of_
     assert np.mean(inside) > 0.8
 
 
+def unequal_lengths(cells, of):
+    """Log-odds of both classes: of what two columns (4 lags) hold since a series' first step, and of its length."""
+    steps = cells[:, -1:]
+    present = torch.arange(4, 0, -1) <= steps
+    a, b = ((column.nan_to_num() * present).sum(1) / steps[:, 0] for column in cells[:, :8].split(4, 1))
+    odds = torch.tanh(a + b) * steps[:, 0] + steps[:, 0]
+    return torch.stack([odds, -odds], 1)[..., None]
+
+
+def test_intervals_hold_where_the_length_of_series_decides_nearly_everything():
+    """What the columns count cancels over both classes, so that no line tells them from a player without evidence."""
+    generator = torch.Generator().manual_seed(2)
+    series = torch.randn(32, 9, generator=generator)
+    series[:, 8] = torch.randint(1, 5, (32,), generator=generator)
+    for column in (series[:, :4], series[:, 4:8]):
+        column[torch.arange(4, 0, -1) > series[:, 8:]] = torch.nan
+    players = Players(
+        ("a", "b", "length"), (1, 1, None), (4, 4, None), np.repeat([0, 1, 2], [4, 4, 1]), np.zeros(3, dtype=int)
+    )
+    assert_intervals_hold((unequal_lengths, series[:12], series[12:]), players)
+
+
+def assert_intervals_hold(setting, players: Players) -> None:
+    """Over seeds, of every player and in all."""
+    game, windows, population = setting
+    truth = [brute_force(marginal(game, x, population, players), len(players)).sum(-1) for x in windows]
+    inside = [
+        [np.abs(each.values - true) < 1.96 * each.errors + 1e-9 for each, true in zip(found, truth)]
+        for found in (run(setting, evals=80 * len(players), seed=seed, players=players) for seed in range(40))
+    ]
+    assert 0.93 < np.mean(inside) < 0.98
+    assert np.mean(inside, axis=(0, 1, 3)).min() > 0.92
+
+
 def test_cells_of_one_player_do_not_change_the_lines_of_others():
     """Scales of single cells are their own, also where some other player has several."""
     of_cell = torch.tensor([0, 1, 1, 2, -1])

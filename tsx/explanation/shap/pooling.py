@@ -236,7 +236,10 @@ class Moments:
         total = float((self.count - 1).sum())
         freedom = (self.count - 1) * (1 - 1 / max(total, 2.0))  # the windows share the cost of one slope
         lost = several / (several - 1).clamp(min=1)  # a slope of few deviations fits them too well
-        shared = _borrowed(several, near, VARIANCE) @ (left.sum(0) / freedom.sum() * lost.clamp(min=1)[:, None])
+        alone = left.sum(0) / freedom.sum() * lost.clamp(min=1)[:, None]
+        shared = _borrowed(several, near, VARIANCE) @ alone
+        # where no reference deviates estimates vary by other players' cells, which others' evidence says nothing of
+        shared = torch.where((several > 0)[:, None], shared, torch.maximum(shared, alone))
         variance, worth = moderated_variance(left / freedom[:, None, None], freedom, shared)
         # of the slopes, where what is left grows with the deviation
         around = shared * (mixed.square() @ self.d4.sum(0) / known.square().clamp(min=1e-300))[:, None]
