@@ -402,6 +402,20 @@ def test_intervals_hold_where_the_length_of_series_decides_nearly_everything():
     assert_intervals_hold((unequal_lengths, series[:12], series[12:]), players)
 
 
+def test_intervals_hold_where_lines_on_the_references_forecast_have_made_the_sum_right_before():
+    """One player acts together with three others: what it errs is what they err, the other way round."""
+    generator = torch.Generator().manual_seed(6)
+    windows, population = torch.randn(12, 5, generator=generator), torch.randn(30, 5, generator=generator)
+    windows[:, 0], population[:, 0] = 1.0, 0.0
+
+    def game(cells, of):
+        return (2 * cells[:, 0] * torch.tanh(cells[:, 1] + cells[:, 2] * cells[:, 3]) + cells[:, 4])[:, None, None]
+
+    feature = ("flag", "y", "y", "y", "y")
+    players = Players(feature, (1, 4, 3, 2, 1), (1, 4, 3, 2, 1), np.arange(5), np.zeros(5, dtype=int))
+    assert_intervals_hold((game, windows, population), players)
+
+
 def assert_intervals_hold(setting, players: Players) -> None:
     """Over seeds, of every player and in all."""
     game, windows, population = setting

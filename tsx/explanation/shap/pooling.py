@@ -135,15 +135,24 @@ class Estimate:
 
         `known` (W, P, O, G): those of another part, without an error, which are added.
 
-        Independent normal errors, of which the sum is known to be zero, have the covariance V - V V' / sum V. Smooth
-        parts and the rest are one from here on.
+        Independent normal errors, of which the sum is known to be zero, have the covariance V - V V' / sum V. Those of
+        players that act together are not independent, and lines on the reference's forecast have made their sum right
+        before: as much less is taken off as the sums of all windows were less off than independent errors' would be.
+        As they sum to zero no error is larger than all others together. Smooth parts and the rest are one from here on.
         """
         share = self.squared + 1e-20 * scale[:, None, None].square()
         share = share / share.sum(1, keepdim=True)
         parts = together(self.parts)
-        parts = parts + share[..., None] * (gap - parts.sum(1))[:, None]
+        missing = gap - parts.sum(1)
+        parts = parts + share[..., None] * missing[:, None]
         parts = parts if known is None else parts + known
-        squared = self.squared * (1 - share)
+        expected = self.squared.sum(1)
+        some = expected > 0
+        off = missing.sum(-1).square() / torch.where(some, expected, torch.inf)
+        off_on_average = (off.sum() / some.sum().clamp(min=1)).clamp(max=1)
+        squared = self.squared * (1 - off_on_average * share)
+        others = squared.sqrt().sum(1, keepdim=True) - squared.sqrt()
+        squared = torch.minimum(squared, others.square())
         size = parts.sum(-1).square().sum((1, 2))
         relative = torch.where(size > 0, squared.sum((1, 2)) / size.clamp(min=1e-300), 0.0).sqrt()
         wider = torch.from_numpy(t_factor(self.worth.numpy()))
