@@ -1,0 +1,1 @@
+"""A network trained on synthetic series alone, which forecasts without a fit: `python -m benchmarks.pretraining`."""
