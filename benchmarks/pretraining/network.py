@@ -1,0 +1,84 @@
+"""A recurrent network that weighs simple forecasts of a window and corrects them: nine quantiles of every step.
+
+Shapes: B windows, H horizon, K simple forecasts, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import silu, softplus
+
+from benchmarks.pretraining.windows import CHANNELS, HORIZON, KNOWN, SEGMENT, SIMPLE, Windows, read, squash
+
+LEVELS = torch.arange(1, 10) / 10
+MEDIAN = 4
+SIDE = 4
+"""Quantiles on either side of the median."""
+PER_STEP = len(SIMPLE) + 1 + 2 * SIDE
+FIRST_STEP = -0.7
+"""Softplus of it is the first distance between two quantiles, in units of the scale."""
+
+
+class Pretrained(nn.Module):
+    """A GRU over segments; from its last state the weights of K simple forecasts, a correction, distances of quantiles.
+
+    Before training all simple forecasts weigh the same, and nothing is corrected.
+    """
+
+    def __init__(self, embedded: int = 96, units: int = 192, joined: int = 224) -> None:
+        super().__init__()
+        self.embed = nn.Linear(SEGMENT * CHANNELS + KNOWN, embedded)
+        self.cell = nn.GRU(embedded, units, batch_first=True)
+        self.join = nn.Linear(units + KNOWN + len(SIMPLE) * HORIZON, joined)
+        self.deep = nn.Linear(joined, joined)
+        self.out = nn.Linear(joined, HORIZON * PER_STEP)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        with torch.no_grad():
+            self.out.bias.view(HORIZON, PER_STEP)[:, -2 * SIDE :] = FIRST_STEP
+
+    def forward(self, windows: Windows) -> Tensor:
+        """(B, H, Q) quantiles less the level, in units of the scale."""
+        segments, known, simple = windows.segments, windows.known, windows.simple
+        inputs = torch.cat([segments, known[:, None].expand(-1, segments.shape[1], -1)], 2)
+        state = self.cell(silu(self.embed(inputs)))[0][:, -1]
+        z = silu(self.join(torch.cat([state, known, squash(simple).flatten(1)], 1)))
+        z = z + silu(self.deep(z))
+        weights, correction, distances = (
+            self.out(z).view(len(z), HORIZON, PER_STEP).split([len(SIMPLE), 1, 2 * SIDE], dim=2)
+        )
+        # What is corrected, and how far, grows where the simple forecasts differ.
+        unit = 1 + simple.std(1)[..., None]
+        median = (weights.softmax(2) * simple.transpose(1, 2)).sum(2, keepdim=True) + correction * unit
+        above, below = (softplus(distances) * unit).unflatten(2, (2, SIDE)).cumsum(3).unbind(2)
+        return torch.cat([median - below.flip(2), median, median + above], 2)
+
+
+def forecast(network: Pretrained, values: Tensor, there: Tensor, season: int) -> Tensor:
+    """(B, H, Q) in the units of `values` (B, T); not below 0 where no value is."""
+    with torch.no_grad():
+        windows = read(values, there, season)
+        made = windows.level[:, None, None] + windows.scale[:, None, None] * network(windows)
+        positive = (values.amin(1) >= 0)[:, None, None]
+        return torch.where(positive, made.clamp(min=0), made)
+
+
+def pinball(y: Tensor, quantiles: Tensor) -> Tensor:
+    """(B, H) twice the mean loss over the levels: y (B, H), quantiles (B, H, Q)."""
+    gap = y[..., None] - quantiles
+    return 2 * torch.maximum(LEVELS * gap, (LEVELS - 1) * gap).mean(-1)
+
+
+def save(weights: dict[str, Tensor], path: Path) -> None:
+    """Two bytes a parameter."""
+    save_file({name: each.half() for name, each in weights.items()}, path)
+
+
+def load(path: Path) -> Pretrained:
+    network = Pretrained()
+    network.load_state_dict({name: each.float() for name, each in load_file(path).items()})
+    return network.eval()
