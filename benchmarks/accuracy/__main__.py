@@ -21,7 +21,7 @@ from benchmarks.accuracy import simple
 from benchmarks.accuracy.fitting import LEVELS, described, fit_plain, read_panel
 from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.scores import DECILES, Scored, score
-from benchmarks.accuracy.sets import SETS, Task
+from benchmarks.accuracy.sets import SETS, Task, compared
 from benchmarks.results import append_line, read_lines
 from benchmarks.timing import describe_machine
 
@@ -91,21 +91,6 @@ def run_simple(task: Task) -> dict[str, dict[str, float]]:
         }
         for name, rows in made.items()
     }
-
-
-def compared(task: Task) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray | None]:
-    """Of every forecast: truth (B, H), scale (B), the history, and Naive2 (B, H) where a score asks for it."""
-    whole = [part["y"].to_numpy() for _, part in task.frame.group_by("unique_id", maintain_order=True)]
-    series, cutoffs = task.cutoffs()
-    histories = [whole[n][: cutoff + 1] for n, cutoff in zip(series, cutoffs, strict=True)]
-    truth = np.stack(
-        [whole[n][cutoff + 1 : cutoff + 1 + task.horizon] for n, cutoff in zip(series, cutoffs, strict=True)]
-    )
-    scale = np.array([np.nanmean(abs(y[task.season :] - y[: -task.season])) for y in histories])
-    naive2 = None
-    if "owa" in task.scores:
-        naive2 = np.stack([simple.naive2(y, task.horizon, task.season) for y in histories])
-    return truth, scale, histories, naive2
 
 
 def table(lines: list[dict[str, Any]]) -> str:

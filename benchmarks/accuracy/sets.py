@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.accuracy import simple
+
 START = datetime(2000, 1, 3)
 """Where the clock of a set without dates begins: a Monday."""
 
@@ -67,6 +69,21 @@ class Task:
     def _learn(self) -> pl.Series:
         rows = self.frame.group_by("unique_id", maintain_order=True).len()["len"].to_numpy()
         return pl.Series(np.repeat(self.learn, rows))
+
+
+def compared(task: Task) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray | None]:
+    """Of every forecast: truth (B, H), scale (B), the history, and Naive2 (B, H) where a score asks for it."""
+    whole = [part["y"].to_numpy() for _, part in task.frame.group_by("unique_id", maintain_order=True)]
+    series, cutoffs = task.cutoffs()
+    histories = [whole[n][: cutoff + 1] for n, cutoff in zip(series, cutoffs, strict=True)]
+    truth = np.stack(
+        [whole[n][cutoff + 1 : cutoff + 1 + task.horizon] for n, cutoff in zip(series, cutoffs, strict=True)]
+    )
+    scale = np.array([np.nanmean(abs(y[task.season :] - y[: -task.season])) for y in histories])
+    naive2 = None
+    if "owa" in task.scores:
+        naive2 = np.stack([simple.naive2(y, task.horizon, task.season) for y in histories])
+    return truth, scale, histories, naive2
 
 
 def m4(folder: Path, name: str, horizon: int, season: int, every: str) -> Task:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.__main__ import compared
 from benchmarks.accuracy.fitting import read_panel
 from benchmarks.accuracy.scores import Scored, score
-from benchmarks.accuracy.sets import SETS, Task
+from benchmarks.accuracy.sets import SETS, Task, compared
 from benchmarks.pretraining.network import MEDIAN, Pretrained, forecast
 from benchmarks.pretraining.windows import SIMPLE, contexts, read
 from tsx.baselines.theta import theta
