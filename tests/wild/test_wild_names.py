@@ -246,6 +246,7 @@ def test_the_page_holds_no_element_and_no_attribute_of_the_data(place: Place) ->
         "aria-pressed",
         "aria-label",
         "aria-live",
+        "open",
         "autocomplete",
         "data-figure",
         "list",
