@@ -335,11 +335,13 @@ def actors() -> list[int]:
 @pytest.mark.nightly
 @has_ray
 def test_ray_starts_and_ends_without_a_word_of_its_own():
+    """But for a line from outside Python where the machine has no network, which no setting keeps back."""
     code = "from tsx.runtime.engines import on_ray\nwith on_ray(): pass"
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    said = [line for line in done.stderr.splitlines() if "Failed to determine local IP" not in line]
+    assert (done.returncode, done.stdout, said) == (0, "", [])
 
 
 @pytest.mark.nightly

@@ -352,7 +352,6 @@ def _same(result: Result) -> Result:
 def _started() -> Any:
     """Ray, connected. Raises MissingDependency, TsxError `ray-not-started`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # of what Ray writes to stderr where there is no network
     try:
         import ray
     except ImportError:
