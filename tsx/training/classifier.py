@@ -228,7 +228,7 @@ def _fit(
             assert start is not None
             simple, penalties = {}, [each for each in start.decisions if each.name in PENALTY_OF.values()]
         inverse = {each.name: each.value for each in penalties}
-        some = _some(np.arange(len(codes)))
+        some = _some(np.arange(len(codes)), MOST_SUMMARISED)
         regressions = {
             name: read.near().of(some).logistic(codes[some], count, inverse[PENALTY_OF[name]])
             for name, read in features.items()
@@ -286,7 +286,7 @@ def _fit(
 def _location(panel: Panel, series: np.ndarray) -> np.ndarray:
     """float64 (C): about the mean of every channel over some of the series, in its own units; of values
     `within_reach`."""
-    some = series[:: max(1, -(-len(series) // SAMPLED))]
+    some = _some(series, SAMPLED)
     rows = np.concatenate([np.arange(panel.offsets[n], panel.offsets[n + 1]) for n in some])
     repeats = panel.offsets[some + 1] - panel.offsets[some]
     values = panel.values[rows].astype(np.float64) + np.repeat(panel.centers[some], repeats, axis=0)
@@ -333,9 +333,9 @@ def _kernels(sequences: Sequences, config: ClassifierConfig, series: np.ndarray)
     if not config.dilations:
         return None
     kernels = KernelLogistic(config).to(sequences.device)
-    sample = sequences.cut(series[:: max(1, -(-len(series) // SAMPLED))])
+    sample = sequences.cut(_some(series, SAMPLED))
     kernels.scaler.fit(replace(sample, values=_bounded(sample.values)))
-    kernels.lay_on(sequences.cut(series[:: max(1, -(-len(series) // LAID_ON))]))
+    kernels.lay_on(sequences.cut(_some(series, LAID_ON)))
     return kernels
 
 
@@ -373,7 +373,7 @@ def _simple(
     near = {name: read.near() for name, read in features.items()}
     with task(progress, "simple classifiers", len(folds)):
         for k, held in enumerate(folds):
-            learn = _some(np.flatnonzero(~held))
+            learn = _some(np.flatnonzero(~held), MOST_SUMMARISED)
             y, summarised = codes[learn], features[LOGISTIC].numbers
             said[FREQUENCIES][held] = np.log(class_frequencies(y, classes))
             for name, read in features.items():
@@ -398,9 +398,9 @@ def _simple(
     return {FREQUENCIES: said[FREQUENCIES], BOOSTING: said[BOOSTING], **best}, decisions
 
 
-def _some(series: np.ndarray) -> np.ndarray:
-    """At most `MOST_SUMMARISED` of them, evenly spaced."""
-    return series[:: max(1, -(-len(series) // MOST_SUMMARISED))]
+def _some(series: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, evenly spaced."""
+    return series[:: max(1, -(-len(series) // most))]
 
 
 def _train_members(
@@ -448,8 +448,7 @@ def _train_members(
 def new_network(config: ClassifierConfig, given: LabelledSequences) -> SequenceClassifier:
     """An untrained network with the scales of the series to learn from, and their class frequencies."""
     network = SequenceClassifier(config)
-    some = given.learn[:: max(1, -(-len(given.learn) // SAMPLED))]
-    sample = given.sequences.cut(some)
+    sample = given.sequences.cut(_some(given.learn, SAMPLED))
     values, statics = _bounded(sample.values), _bounded(sample.static_values)
     network.scaler.fit(replace(sample, values=values, static_values=statics))
     frequencies = class_frequencies(given.codes[given.learn], len(config.classes))
