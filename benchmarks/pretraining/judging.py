@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.accuracy.fitting import read_panel
 from benchmarks.accuracy.scores import Scored, score
 from benchmarks.accuracy.sets import SETS, Task, compared
 from benchmarks.pretraining.network import MEDIAN, Pretrained, forecast
-from benchmarks.pretraining.windows import SIMPLE, contexts, read
+from benchmarks.pretraining.windows import SIMPLE, contexts, in_units, read
 from tsx.baselines.theta import theta
 
 JUDGED = (
@@ -30,10 +28,8 @@ def judge(task: Task, network: Pretrained) -> dict[str, float]:
     known = scale > 0
     values, there = contexts(histories, task.season)
     windows = read(values, there, task.season)
-    simple = (windows.level[:, None, None] + windows.scale[:, None, None] * windows.simple).numpy()
-    positive = (values.amin(1) >= 0).numpy()
-    simple = np.where(positive[:, None, None], np.maximum(simple, 0), simple)[..., : task.horizon]
-    quantiles = forecast(network, values, there, task.season)[:, : task.horizon].numpy()
+    simple = in_units(windows.simple, values, windows)[..., : task.horizon].numpy()
+    quantiles = forecast(network, values, windows)[:, : task.horizon].numpy()
     panel = read_panel(task.frame, task.options)
     series, cutoffs = task.cutoffs()
     rows = {

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
-from benchmarks.pretraining.windows import CHANNELS, HORIZON, KNOWN, SEGMENT, SIMPLE, Windows, read, squash
+from benchmarks.pretraining.windows import CHANNELS, HORIZON, KNOWN, SEGMENT, SIMPLE, Windows, in_units, squash
 
 LEVELS = torch.arange(1, 10) / 10
 MEDIAN = 4
@@ -58,13 +58,10 @@ class Pretrained(nn.Module):
         return torch.cat([median - below.flip(2), median, median + above], 2)
 
 
-def forecast(network: Pretrained, values: Tensor, there: Tensor, season: int) -> Tensor:
-    """(B, H, Q) in the units of `values` (B, T); not below 0 where no value is."""
+def forecast(network: Pretrained, values: Tensor, windows: Windows) -> Tensor:
+    """(B, H, Q) in the units of `values` (B, T), of which the windows are read."""
     with torch.no_grad():
-        windows = read(values, there, season)
-        made = windows.level[:, None, None] + windows.scale[:, None, None] * network(windows)
-        positive = (values.amin(1) >= 0)[:, None, None]
-        return torch.where(positive, made.clamp(min=0), made)
+        return in_units(network(windows), values, windows)
 
 
 def pinball(y: Tensor, quantiles: Tensor) -> Tensor:

@@ -162,6 +162,12 @@ def read(values: Tensor, there: Tensor, season: int) -> Windows:
     )
 
 
+def in_units(made: Tensor, values: Tensor, windows: Windows) -> Tensor:
+    """What is made of windows (B, ..., ...), in units of their values (B, T); not below 0 where no value is."""
+    made = windows.level[:, None, None] + windows.scale[:, None, None] * made
+    return torch.where((values.amin(1) >= 0)[:, None, None], made.clamp(min=0), made)
+
+
 def squash(x: Tensor) -> Tensor:
     """Nearly x itself near 0, and its logarithm far away."""
     return torch.asinh(x)

@@ -118,7 +118,7 @@ def test_series_of_a_few_rows_and_constant_ones_have_finite_windows() -> None:
         assert (windows.scale[:4] == 0).all()
         for each in (windows.segments, windows.known, windows.simple):
             assert each.isfinite().all()
-        made = forecast(Pretrained(), values, there, season)
+        made = forecast(Pretrained(), values, windows)
         np.testing.assert_allclose(made[:4], 3, rtol=1e-6)
         assert (made[5] == 0).all()
 
@@ -148,7 +148,7 @@ def test_quantiles_are_in_order_and_not_below_zero_for_whatever_weights() -> Non
     for each in network.parameters():
         torch.nn.init.normal_(each, std=0.3)
     values, there = contexts(list(counts(rng(), 50, 60, 4)), 4)
-    made = forecast(network, values, there, 4)
+    made = forecast(network, values, read(values, there, 4))
     assert (made.diff(dim=2) >= 0).all()
     assert (made >= 0).all()
     assert (made == 0).any()
