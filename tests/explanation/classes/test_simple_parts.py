@@ -68,6 +68,12 @@ def stacked(found: list[ShapValues], name: str) -> np.ndarray:
     return np.stack([getattr(each, name) for each in found])
 
 
+def share_within(found: list[ShapValues], truth: np.ndarray, least: float) -> float:
+    """The share of values that lie within their 95 % intervals, no standard error below `least`."""
+    apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=least)
+    return float((apart < 1.96).mean())
+
+
 @pytest.mark.parametrize("same_length", [True, False])
 @pytest.mark.parametrize("weights", [(0.0, 0.7, 0.0, 0.1), (0.0, 0.0, 0.9, 0.0), (0.0, 0.4, 0.6, 0.2)])
 def test_values_in_closed_form_are_those_of_all_coalitions(same_length: bool, weights: tuple[float, ...]) -> None:
@@ -101,8 +107,7 @@ def test_what_is_sampled_beside_them_lies_within_its_errors() -> None:
     truth, within = stacked(exact, "values"), []
     for seed in range(4):
         found = estimate(chunk, max_evals=400, tolerance=0.03, random=np.random.default_rng(seed))
-        apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=1e-12)
-        within.append((apart < 1.96).mean())
+        within.append(share_within(found, truth, 1e-12))
         assert np.abs(stacked(found, "values") - truth).max() < 0.5 * np.abs(truth).max()
         for name in ("base", "forecast"):
             assert stacked(found, name) == pytest.approx(stacked(exact, name), abs=1e-5)
@@ -123,8 +128,7 @@ def test_without_a_closed_form_trees_are_played_apart_from_the_networks(
     truth, within = stacked(enumerate_all(chunk), "values"), []
     for seed in range(2):
         found = estimate(chunk, max_evals=600, tolerance=0.03, random=np.random.default_rng(seed))
-        apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=1e-9)
-        within.append((apart < 1.96).mean())
+        within.append(share_within(found, truth, 1e-9))
     assert np.mean(within) > 0.9
 
 
@@ -158,8 +162,7 @@ def test_beside_kernels_networks_are_sampled_and_all_parts_add_up() -> None:
     truth, within = stacked(exact, "values"), []
     for seed in range(3):
         found = estimate(chunk, max_evals=400, tolerance=0.03, random=np.random.default_rng(seed))
-        apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=1e-5)
-        within.append((apart < 1.96).mean())
+        within.append(share_within(found, truth, 1e-5))
         for name in ("base", "forecast"):
             assert stacked(found, name) == pytest.approx(stacked(exact, name), abs=1e-4)
         sums = stacked(found, "base").sum(-1) + stacked(found, "values").sum(1)
@@ -175,8 +178,7 @@ def test_where_every_cell_plays_kernels_are_sampled_with_the_networks() -> None:
     truth, within = stacked(enumerate_all(chunk), "values"), []
     for seed in range(2):
         found = estimate(chunk, max_evals=600, tolerance=0.03, random=np.random.default_rng(seed))
-        apart = np.abs(stacked(found, "values") - truth) / stacked(found, "errors").clip(min=1e-9)
-        within.append((apart < 1.96).mean())
+        within.append(share_within(found, truth, 1e-9))
     assert np.mean(within) > 0.9
 
 
