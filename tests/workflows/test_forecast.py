@@ -19,11 +19,16 @@ from tsx.spec.settings import Sampling, Settings, Thresholds
 from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.fit import fit_forecaster
-from tsx.workflows.forecast import forecast_panel
+from tsx.workflows.forecast import Forecast, forecast_panel, with_changes
 
 
 def wander(rows: int) -> Panel:
     return make_panel([autoregression(260, seed, lag=1)[:rows] for seed in range(20)])
+
+
+def forecast_changed(forecaster: Forecaster, panel: Panel, *changes: Change, newest: int | None = None) -> Forecast:
+    made = forecast_panel(forecaster, panel, newest=newest)
+    return with_changes(made, forecaster, panel, changes, newest)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +197,7 @@ def priced() -> tuple[Forecaster, Panel]:
 def test_what_if_puts_the_forecast_with_other_values_beside_the_forecast_as_it_is(priced):
     forecaster, panel = priced
     plain = forecast_panel(forecaster, panel)
-    made = forecast_panel(forecaster, panel, changes=(Change("price", "-", 0.5),))
+    made = forecast_changed(forecaster, panel, Change("price", "-", 0.5))
     assert made.frame.select(plain.frame.columns).equals(plain.frame)
     assert made.what_if == ("what_if", *(f"what_if_{q}" for q in plain.frame.columns[5:]), "what_if_difference")
     assert tuple(made.frame.columns[-len(made.what_if) :]) == made.what_if
@@ -210,11 +215,11 @@ def test_what_if_puts_the_forecast_with_other_values_beside_the_forecast_as_it_i
 
 def test_what_if_says_so_where_nothing_changes(priced):
     forecaster, panel = priced
-    made = forecast_panel(forecaster, panel, changes=(Change("price", "*", 1.0),))
+    made = forecast_changed(forecaster, panel, Change("price", "*", 1.0))
     assert [finding.code for finding in made.findings] == ["what-if-without-effect"]
     idle = deepcopy(forecaster.network)
     idle.additive.network_weight.zero_()
-    made = forecast_panel(replace(forecaster, network=idle), panel, changes=(Change("price", "*", 0.9),))
+    made = forecast_changed(replace(forecaster, network=idle), panel, Change("price", "*", 0.9))
     assert "smoothing alone" in made.findings[-1].message
 
 
@@ -229,7 +234,7 @@ def test_what_if_says_so_where_a_window_scaled_by_itself_takes_the_change_back()
     assert forecaster.network.scaler.relative.tolist() == [True, False]
 
     def noticed(*changes: Change) -> tuple[float, list[str]]:
-        made = forecast_panel(forecaster, panel, changes=changes)
+        made = forecast_changed(forecaster, panel, *changes)
         said = [finding.message for finding in made.findings if finding.code == "what-if-without-effect"]
         return float(made.frame["what_if_difference"].abs().max()), said
 
@@ -251,7 +256,7 @@ def test_what_if_says_so_where_a_window_scaled_by_itself_takes_the_change_back()
 def test_what_if_and_intervals_that_follow_their_coverage_go_together(priced):
     forecaster, panel = priced
     adaptive = replace(forecaster, intervals="adaptive")
-    made = forecast_panel(adaptive, panel, newest=150, changes=(Change("price", "*", 1.0),)).frame
+    made = forecast_changed(adaptive, panel, Change("price", "*", 1.0), newest=150).frame
     for name in ("q0.1", "q0.9"):
         assert made[f"what_if_{name}"].equals(made[name].alias(f"what_if_{name}"))
 
@@ -260,5 +265,5 @@ def test_an_id_that_is_named_like_a_column_of_what_if_is_refused(priced):
     forecaster, panel = priced
     named = replace(panel, schema=replace(panel.schema, id="what_if"))
     with pytest.raises(ConfigError) as failed:
-        forecast_panel(forecaster, named, changes=(Change("price", "*", 0.9),))
+        forecast_changed(forecaster, named, Change("price", "*", 0.9))
     assert failed.value.code == "column-name-taken"

@@ -36,6 +36,7 @@ from tsx.wording import quantile_column, verb
 
 if TYPE_CHECKING:
     from tsx.model.forecaster import Forecaster
+    from tsx.model.predictor import Predictor
 
 PLAIN = Evaluation()
 
@@ -208,11 +209,18 @@ def evaluate(
 
 
 def compare_scaled_errors(
-    forecaster: Forecaster, panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, stride: int
+    forecaster: Predictor, panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, stride: int
 ) -> Verdict:
     """The verdict of `evaluate` alone, by scaled errors: most of its time goes into the other metrics."""
-    frame, _ = _forecast(forecaster, panel, ends, series, cutoffs, stride)
+    frame = scored_forecasts(forecaster, panel, ends, series, cutoffs, stride)
     return judge(frame, forecaster.config.cell, forecaster.config.horizon, stride, "scaled")
+
+
+def scored_forecasts(
+    forecaster: Predictor, panel: Panel, ends: np.ndarray, series: np.ndarray, cutoffs: np.ndarray, stride: int
+) -> pl.DataFrame:
+    """The forecasts that `evaluate` scores, those of `forecaster` first, then the baselines', as `judge` takes them."""
+    return _forecast(forecaster, panel, ends, series, cutoffs, stride)[0]
 
 
 @dataclass(frozen=True)
@@ -396,7 +404,7 @@ def _fold(
 
 
 def _forecast(
-    forecaster: Forecaster,
+    forecaster: Predictor,
     panel: Panel,
     ends: np.ndarray,
     series: np.ndarray,
@@ -463,7 +471,7 @@ def _forecast(
 
 
 def _probabilities(
-    forecaster: Forecaster, counts: bool, models: dict[str, np.ndarray], thresholds: Thresholds
+    forecaster: Predictor, counts: bool, models: dict[str, np.ndarray], thresholds: Thresholds
 ) -> dict[str, dict[str, np.ndarray]]:
     """(B x H) of each model by the name of its column, from quantiles (B, H, Q).
 

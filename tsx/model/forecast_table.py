@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tsx.model.forecaster import Forecaster
+from tsx.model.predictor import Predictor
 from tsx.panel.counts import round_quantiles
 from tsx.panel.panel import Panel
 from tsx.wording import quantile_column
 
 
 def forecast_table(
-    forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, quantiles: np.ndarray
+    forecaster: Predictor, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, quantiles: np.ndarray
 ) -> pl.DataFrame:
     """Quantiles (B, H, Q) at the cutoffs (B, positions) of `series` (B) as B x H rows.
 

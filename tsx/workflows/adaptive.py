@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tsx.model.distribution import distribution_function, interpolation
-from tsx.model.forecaster import Forecaster
+from tsx.model.predictor import Predictor
 from tsx.panel.calendar import to_moments
 from tsx.panel.panel import Panel
 from tsx.spec.decision import Finding
@@ -19,7 +19,7 @@ BLOCK = 4_000_000
 
 
 def quantiles_given_out(
-    forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, newest: int | None
+    forecaster: Predictor, panel: Panel, series: np.ndarray, cutoffs: np.ndarray, newest: int | None
 ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """Quantiles (B, H, Q) as they are given out: adapted, where the model's intervals are adaptive."""
     quantiles, limited = forecaster.predict(panel, series, cutoffs)
@@ -43,7 +43,7 @@ def _pulled_back(panel: Panel, series: np.ndarray, of: int) -> tuple[Finding, ..
 
 
 def adapt(
-    forecaster: Forecaster, panel: Panel, series: np.ndarray, quantiles: np.ndarray, newest: int | None
+    forecaster: Predictor, panel: Panel, series: np.ndarray, quantiles: np.ndarray, newest: int | None
 ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """Quantiles (B, H, Q) of `series` (B, each once) at levels that follow how each was covered since the fit.
 
@@ -72,7 +72,7 @@ def adapt(
     return out, (Finding("intervals-adapted", message, panel.schema.target, count=seen),) if seen else ()
 
 
-def _replay(forecaster: Forecaster, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:
+def _replay(forecaster: Predictor, panel: Panel, series: np.ndarray, newest: int) -> np.ndarray:
     """(B, J, H): where the truth lay in the forecasts of `series` (B) from J past cutoffs; NaN where there is none."""
     config = forecaster.config
     levels, horizon = config.quantile_levels, config.horizon

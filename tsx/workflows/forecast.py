@@ -15,6 +15,7 @@ from tsx.model.categories import unknown_of
 from tsx.model.exceedance import probabilities, probability_columns
 from tsx.model.forecast_table import forecast_table, history_table
 from tsx.model.forecaster import Forecaster
+from tsx.model.predictor import Predictor
 from tsx.panel.lookup import last_observed
 from tsx.panel.panel import Panel
 from tsx.panel.what_if import Change, changes_of, what_if
@@ -184,6 +185,7 @@ def forecast_opened(opened: OpenedModel, request: Request, known: KnownSeries | 
     if request["private"]:
         panel, order = under_pseudonyms(forecaster, panel, request)
         learnt = None if learnt is None else learnt[order]
+    changes = changes_of(request["what_if"], forecaster.schema)
     made = forecast_panel(
         forecaster,
         panel,
@@ -191,8 +193,9 @@ def forecast_opened(opened: OpenedModel, request: Request, known: KnownSeries | 
         manifest.data.newest,
         thresholds,
         reconcile_by=request["reconcile"],
-        changes=changes_of(request["what_if"], forecaster.schema),
     )
+    made = with_changes(made, forecaster, panel, changes, manifest.data.newest)
+    made = replace(made, findings=(*made.findings, *_short(forecaster, panel)))
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
     fitted = manifest.data.series if manifest.privacy is None else len(panel)  # give or take noise says nothing
     new = (*_new_series(panel, unseen, fitted), *_new_categories(forecaster, panel, manifest.data))
@@ -223,22 +226,20 @@ def _emitted(made: Forecast) -> pl.DataFrame:
 
 
 def forecast_panel(
-    forecaster: Forecaster,
+    forecaster: Predictor,
     panel: Panel,
     sampling: Sampling | None = None,
     newest: int | None = None,
     thresholds: Thresholds = NO_THRESHOLDS,
     reconcile_by: Sequence[str] = (),
-    changes: Sequence[Change] = (),
 ) -> Forecast:
     """The forecast of every series that can be forecast, and sample paths of it where `sampling` asks for them.
 
     `reconcile_by`: columns whose totals are forecast too, so that all add up (`tsx.workflows.reconcile`).
 
     `newest`: the newest time that was learnt from (`PanelFacts.newest`); adaptive intervals learn from what came after.
-    `thresholds`: what the probabilities of the forecast, and of an aggregate, are asked for. `changes`: of covariates,
-    with which every series is forecast a second time. Raises as `Forecaster.cutoffs` and `sample` do, DataError
-    `samples-unfounded` where `thresholds` has any, and ConfigError `column-name-taken`.
+    `thresholds`: what the probabilities of the forecast, and of an aggregate, are asked for. Raises as
+    `Forecaster.cutoffs` and `sample` do, and DataError `samples-unfounded` where `thresholds` has any.
     """
     if thresholds.all:
         ranks_of(forecaster, thresholds.all[0][0])
@@ -256,14 +257,8 @@ def forecast_panel(
         adaptation = (*adaptation, *reconciled.findings)
     else:
         frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
-    other: tuple[Finding, ...] = ()
-    if changes:
-        changed, other = _with_changes(forecaster, panel, series, cutoffs, changes, newest)
-        frames = [frames[0].with_columns(changed).with_columns((pl.col(WHAT_IF) - pl.col("yhat")).alias(DIFFERENCE))]
-        if why := _why_not(forecaster, changes, frames[0]):
-            other = (*other, Finding("what-if-without-effect", why))
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
-    findings = (*panel.findings, *_findings(forecaster, panel, frames[0]), *adaptation, *other)
+    findings = (*panel.findings, *_findings(panel, frames[0]), *adaptation)
     drawn = slice(0, DRAWN)
     return Forecast(
         pl.concat(frames),
@@ -275,12 +270,11 @@ def forecast_panel(
         probability_columns(thresholds),
         times=_times(panel, series, cutoffs),
         history=history_table(panel, series[drawn], cutoffs[drawn], 2 * forecaster.config.context_length),
-        what_if=tuple(name for name in frames[0].columns if name.startswith(WHAT_IF)) if changes else (),
     )
 
 
 def _table(
-    forecaster: Forecaster,
+    forecaster: Predictor,
     panel: Panel,
     series: np.ndarray,
     cutoffs: np.ndarray,
@@ -300,18 +294,15 @@ def _table(
     return frame.with_columns(pl.Series(name, values.ravel()) for name, values in columns.items())
 
 
-def _with_changes(
-    forecaster: Forecaster,
-    panel: Panel,
-    series: np.ndarray,
-    cutoffs: np.ndarray,
-    changes: Sequence[Change],
-    newest: int | None,
-) -> tuple[list[pl.Series], tuple[Finding, ...]]:
-    """The point forecast and the quantiles with changed covariates, as columns, and what was noticed.
+def with_changes(
+    made: Forecast, forecaster: Forecaster, panel: Panel, changes: Sequence[Change], newest: int | None
+) -> Forecast:
+    """The forecast with that of every series with changed covariates beside it.
 
     Raises ConfigError `column-name-taken` where the id or the time has the name of such a column.
     """
+    if not changes:
+        return made
     config = forecaster.config
     for name in (*panel.schema.id_names, panel.schema.time):
         if name.startswith(WHAT_IF):
@@ -321,14 +312,19 @@ def _with_changes(
                 hint="rename it in the table",
                 where=name,
             )
+    series, cutoffs = forecaster.cutoffs(panel)
     other, findings = what_if(panel, changes, series, cutoffs, config.context_length, config.horizon)
     quantiles = forecaster.quantiles(other, series, cutoffs)
     if forecaster.intervals == "adaptive":
         quantiles, _ = adapt(forecaster, panel, series, quantiles, newest)
-    frame = forecast_table(forecaster, panel, series, cutoffs, quantiles)
+    changed = forecast_table(forecaster, panel, series, cutoffs, quantiles)
     names = ["yhat", *map(quantile_column, config.quantile_levels)]
-    renamed = (WHAT_IF, *(f"{WHAT_IF}_{name}" for name in names[1:]))
-    return [frame[name].alias(new) for name, new in zip(names, renamed, strict=True)], findings
+    columns = (WHAT_IF, *(f"{WHAT_IF}_{name}" for name in names[1:]))
+    frame = made.frame.with_columns(changed[name].alias(new) for name, new in zip(names, columns, strict=True))
+    frame = frame.with_columns((pl.col(WHAT_IF) - pl.col("yhat")).alias(DIFFERENCE))
+    if why := _why_not(forecaster, changes, frame):
+        findings = (*findings, Finding("what-if-without-effect", why))
+    return replace(made, frame=frame, findings=(*made.findings, *findings), what_if=(*columns, DIFFERENCE))
 
 
 def _why_not(forecaster: Forecaster, changes: Sequence[Change], frame: pl.DataFrame) -> str:
@@ -371,7 +367,7 @@ def _times(panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> pl.DataFram
     return pl.DataFrame({**panel.id_columns(series), "newest": newest, "cutoff": panel.times(series, cutoffs)})
 
 
-def _level_table(forecaster: Forecaster, level: Level, thresholds: Thresholds) -> pl.DataFrame:
+def _level_table(forecaster: Predictor, level: Level, thresholds: Thresholds) -> pl.DataFrame:
     """The table of one level of a hierarchy: the columns that say what a total is of stand first, null where it is
     of everything."""
     frame = _table(forecaster, level.panel, level.series, level.cutoffs, level.quantiles, thresholds)
@@ -419,34 +415,38 @@ def _new_categories(forecaster: Forecaster, panel: Panel, fitted: TrainingData) 
             yield Finding("unseen-category", f"{number:,} of {len(panel):,} series {message}", name, count=number)
 
 
-def _findings(forecaster: Forecaster, panel: Panel, frame: pl.DataFrame) -> list[Finding]:
-    """What to know of the series: which were left out, are short, or end early."""
+def _short(forecaster: Forecaster, panel: Panel) -> Iterator[Finding]:
+    """That series are shorter than what the network reads."""
+    below = panel.lengths < forecaster.config.context_length
+    if short := int(below.sum()):
+        message = (
+            f"{short:,} of {len(panel):,} series {verb(short, 'is')} shorter than the "
+            f"{forecaster.config.context_length} steps that the network reads (the shortest has "
+            f"{int(panel.lengths.min())}); expect less of their forecasts than the intervals say"
+        )
+        yield Finding(
+            "series-below-context", message, panel.schema.id_label, value_preview(panel.ids.filter(below)), short
+        )
+
+
+def _findings(panel: Panel, frame: pl.DataFrame) -> list[Finding]:
+    """What to know of the series: which were left out, or end early."""
     findings = []
 
-    def add(code: str, number: int, message: str, *, of: int = len(panel), where: str = "", values: str = "") -> None:
+    def add(code: str, number: int, message: str, of: int) -> None:
         if number:
-            place = where or panel.schema.id_label
-            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, values, number))
+            place = panel.schema.id_label
+            findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, count=number))
 
     lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.given_ahead else "")
     left = len(panel) - frame.select(panel.schema.id_names).n_unique()
-    add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out")
-    below = panel.lengths < forecaster.config.context_length
-    short = int(below.sum())
-    add(
-        "series-below-context",
-        short,
-        f"{verb(short, 'is')} shorter than the {forecaster.config.context_length} steps that the network "
-        f"reads (the shortest has {int(panel.lengths.min())}); expect less of their forecasts than the "
-        "intervals say",
-        values=value_preview(panel.ids.filter(below)),
-    )
+    add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out", len(panel))
     cutoffs = frame.filter(pl.col("step") == 1)["cutoff"]
     early = int((cutoffs < cutoffs.max()).sum())
     add(
         "series-behind",
         early,
         f"{verb(early, 'ends')} before the newest row; {verb(early, 'its')} forecasts start earlier",
-        of=len(cutoffs),
+        len(cutoffs),
     )
     return findings

@@ -10,7 +10,7 @@ import polars as pl
 
 from tsx.errors import ConfigError
 from tsx.model.distribution import mean_weights
-from tsx.model.forecaster import Forecaster
+from tsx.model.predictor import Predictor
 from tsx.model.reconciliation import adding_up, error_variance, totals
 from tsx.panel.hierarchy import Hierarchy, hierarchy, summed
 from tsx.panel.lookup import series_column
@@ -52,7 +52,7 @@ class Reconciled:
 
 
 def reconcile(
-    forecaster: Forecaster,
+    forecaster: Predictor,
     panel: Panel,
     series: np.ndarray,
     cutoffs: np.ndarray,
@@ -115,7 +115,7 @@ def reconcile(
 
 
 def _totals(
-    forecaster: Forecaster,
+    forecaster: Predictor,
     panel: Panel,
     series: np.ndarray,
     cutoffs: np.ndarray,

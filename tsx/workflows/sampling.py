@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tsx.errors import DataError, UsageError
-from tsx.model.forecaster import Forecaster
+from tsx.model.predictor import Predictor
 from tsx.model.sample_paths import coupled_levels, sample_paths
 from tsx.panel.counts import round_points, round_quantiles
 from tsx.panel.id_hashes import hash_ids
@@ -38,7 +38,7 @@ def check_size(sampling: Sampling, windows: int, horizon: int) -> None:
 
 
 def sample(
-    forecaster: Forecaster,
+    forecaster: Predictor,
     panel: Panel,
     series: np.ndarray,
     cutoffs: np.ndarray,
@@ -97,12 +97,12 @@ def sample(
     )
 
 
-def floor_of(forecaster: Forecaster) -> float | None:
+def floor_of(forecaster: Predictor) -> float | None:
     """What no value is below."""
     return 0.0 if forecaster.schema.counts else forecaster.config.floor
 
 
-def ranks_of(forecaster: Forecaster, where: str) -> np.ndarray:
+def ranks_of(forecaster: Predictor, where: str) -> np.ndarray:
     """How errors go together over the steps. Raises DataError `samples-unfounded` where that is not known."""
     if forecaster.ranks is None:
         raise DataError(
@@ -114,7 +114,7 @@ def ranks_of(forecaster: Forecaster, where: str) -> np.ndarray:
     return forecaster.ranks
 
 
-def _summary(forecaster: Forecaster, paths: np.ndarray, aggregate: Aggregate, thresholds: Thresholds) -> np.ndarray:
+def _summary(forecaster: Predictor, paths: np.ndarray, aggregate: Aggregate, thresholds: Thresholds) -> np.ndarray:
     """(B, 1 + Q + T): the point forecast, the quantiles and the probabilities of one aggregate over the steps of paths
     (B, N, H)."""
     levels = forecaster.config.quantile_levels
