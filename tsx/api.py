@@ -27,7 +27,7 @@ from tsx.spec.verbs import Request, Verb
 from tsx.store.copies import asked_once
 from tsx.store.snapshot import read_content
 from tsx.workflows import outputs
-from tsx.workflows.flags import check_no_label
+from tsx.workflows.flags import check_no_label, has_no_model
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def _takes(verb: Verb) -> Callable[[Callable[[Any, Request, Progress], T]], Call
                     where="data",
                 )
             with asked_once(), for_owner_alone() if request.given.get("private") else nullcontext():
-                if verb.data == "fitted":
+                if verb.data == "fitted" and not (verb.without_model and has_no_model(data, request)):
                     read_content(request["model"])  # no model is found out before torch is loaded
                 return function(data, request, progress)
 
@@ -169,6 +169,10 @@ def _fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit
 def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     """Forecast every series from its newest row; without `data`, from the file that the model was fitted on.
 
+    Where no `model` is named and none lies in `tsx-model`, `data` is forecast by the network that comes with the
+    package, beside simple forecasters: `id`, `time`, `target`, `freq`, `horizon` (at most 24), `season` and
+    `quantile_levels` are for that alone.
+
     `samples`: how many sample paths of every series to draw beside it, in which the steps depend on each other as
     held-out errors did; `aggregate`: instead of the paths the quantiles of their sum, mean, max or min over the horizon
     (of 500 paths where `samples` is not given). Either way they are the result's `sample_paths`.
@@ -187,17 +191,18 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     Raises:
         NotFound: `model-not-found`.
         DataError: the table no longer fits the model, `samples-unfounded` or `level-missing`.
-        UsageError: `too-many-samples`.
-        ConfigError: `settings-contradict`, `column-not-found`.
+        UsageError: `too-many-samples`; `flags-contradict` for what needs a fitted model.
+        ConfigError: `settings-contradict`, `setting-out-of-range`, `column-not-found`.
         WriteError: `out` cannot be written.
 
     Examples:
         >>> tsx.forecast(out="forecast.csv").plot()
     """
     from tsx.workflows.forecast import forecast
+    from tsx.workflows.forecast_without_fit import forecast_without_fit
 
     outputs.check_table(request["out"])
-    result = forecast(data, request, progress)
+    result = (forecast_without_fit if has_no_model(data, request) else forecast)(data, request, progress)
     _write(result.table, request)
     return result
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.pretraining.judging import judged, table
-from benchmarks.pretraining.network import load
 from benchmarks.pretraining.training import train
+from tsx.model.pretrained.network import load
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from benchmarks.accuracy.fitting import read_panel
 from benchmarks.accuracy.scores import Scored, score
 from benchmarks.accuracy.sets import SETS, Task, compared
-from benchmarks.pretraining.network import MEDIAN, Pretrained, forecast
-from benchmarks.pretraining.windows import SIMPLE, contexts, in_units, read
 from tsx.baselines.theta import theta
+from tsx.model.pretrained.network import MEDIAN, PretrainedNetwork, forecast
+from tsx.model.pretrained.windows import SIMPLE, contexts, in_units, read
 
 JUDGED = (
     "m3_yearly",
@@ -22,14 +22,16 @@ JUDGED = (
 )
 
 
-def judge(task: Task, network: Pretrained) -> dict[str, float]:
+def judge(task: Task, network: PretrainedNetwork) -> dict[str, float]:
     """MASE by name, and what the network's 80 % intervals cover."""
     truth, scale, histories, _ = compared(task)
     known = scale > 0
     values, there = contexts(histories, task.season)
     windows = read(values, there, task.season)
-    simple = in_units(windows.simple, values, windows)[..., : task.horizon].numpy()
-    quantiles = forecast(network, values, windows)[:, : task.horizon].numpy()
+    simple = in_units(windows.simple, windows)[..., : task.horizon].numpy()
+    quantiles = forecast(network, windows)[:, : task.horizon].numpy()
+    if values.min() >= 0:
+        simple, quantiles = simple.clip(min=0), quantiles.clip(min=0)
     panel = read_panel(task.frame, task.options)
     series, cutoffs = task.cutoffs()
     rows = {
@@ -51,5 +53,5 @@ def table(found: dict[str, dict[str, float]]) -> str:
     return "\n".join(rows)
 
 
-def judged(data: Path, network: Pretrained) -> dict[str, dict[str, float]]:
+def judged(data: Path, network: PretrainedNetwork) -> dict[str, dict[str, float]]:
     return {name: judge(SETS[name](data).earlier(), network) for name in JUDGED}

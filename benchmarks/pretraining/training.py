@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.pretraining.generators import log_uniform, mixture
-from benchmarks.pretraining.network import MEDIAN, Pretrained, pinball, save
-from benchmarks.pretraining.windows import HORIZON, LONGEST, context_length, read
+from tsx.model.pretrained.network import LEVELS, MEDIAN, PretrainedNetwork
+from tsx.model.pretrained.windows import FEWEST, HORIZON, LONGEST, SEASONS, context_length, read
 
 BATCH = 256
 RATE = 1.5e-3
@@ -22,7 +23,6 @@ MOST = 40.0
 """Scales that a value may lie from the level."""
 BEYOND = 0.15
 """Weight of a step beyond the horizon that is aimed at."""
-OTHER_SEASONS = (1, 2, 3, 4, 6, 7, 12, 24)
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Kind:
 
 
 KINDS = (
-    Kind(0.28, (1,), 4, 44, 8),
+    Kind(0.28, (1,), FEWEST, 44, 8),
     Kind(0.26, (4,), 8, 96, 8),
     Kind(0.39, (12,), 24, LONGEST, 24),
-    Kind(0.07, OTHER_SEASONS, 6, LONGEST, 24),
+    Kind(0.07, SEASONS, 6, LONGEST, 24),
 )
 """Yearly, quarterly and monthly series, and any."""
 
@@ -69,7 +69,7 @@ def draw(rng: np.random.Generator, kind: Kind, count: int = BATCH) -> Drawn:
     return Drawn(y[:, :length] * there, there, y[:, length:], season, weights / weights.sum())
 
 
-def losses(network: Pretrained, drawn: Drawn) -> tuple[Tensor, Tensor]:
+def losses(network: PretrainedNetwork, drawn: Drawn) -> tuple[Tensor, Tensor]:
     """Pinball loss and absolute error of the median, in scales; windows without a scale are left out."""
     with torch.no_grad():
         windows = read(drawn.values, drawn.there, drawn.season)
@@ -82,7 +82,7 @@ def losses(network: Pretrained, drawn: Drawn) -> tuple[Tensor, Tensor]:
 
 
 def train(
-    path: Path, seconds: float, seed: int, every: float, start: Pretrained | None = None, minutes: float = np.inf
+    path: Path, seconds: float, seed: int, every: float, start: PretrainedNetwork | None = None, minutes: float = np.inf
 ) -> None:
     """Train for as many processor seconds, but not longer than `minutes` of the clock.
 
@@ -90,7 +90,7 @@ def train(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = start or Pretrained()
+    network = start or PretrainedNetwork()
     network.train()
     average = {name: each.clone() for name, each in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
@@ -117,5 +117,21 @@ def train(
         if used - saved > every:
             saved = used
             save(average, path)
-            print(f"{step} steps, {used:.0f} s, loss {recent[0]:.4f}, of the median {recent[1]:.4f}", flush=True)
+            print(_progress(step, used, recent), flush=True)
     save(average, path)
+    print(_progress(step, time.process_time() - began, recent))
+
+
+def _progress(steps: int, seconds: float, recent: np.ndarray) -> str:
+    return f"{steps} steps, {seconds:.0f} s, loss {recent[0]:.4f}, of the median {recent[1]:.4f}"
+
+
+def pinball(y: Tensor, quantiles: Tensor) -> Tensor:
+    """(B, H) twice the mean loss over the levels: y (B, H), quantiles (B, H, Q)."""
+    gap, levels = y[..., None] - quantiles, torch.tensor(LEVELS)
+    return 2 * torch.maximum(levels * gap, (levels - 1) * gap).mean(-1)
+
+
+def save(weights: dict[str, Tensor], path: Path) -> None:
+    """Two bytes a parameter."""
+    save_file({name: each.half() for name, each in weights.items()}, path)

@@ -10,8 +10,10 @@ Shapes: N series, B forecasts (a series and an origin), H steps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -23,11 +25,13 @@ from benchmarks.rolling import figures
 from tsx.baselines.forecasts import BaselineSettings, forecast_baselines
 from tsx.errors import DataError
 from tsx.evaluation.metrics import seasonal_naive_scale
-from tsx.model.forecaster import Forecaster
+from tsx.model.pretrained.windows import HORIZON
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
+from tsx.spec.settings import Settings
 from tsx.wording import quantile_column
 from tsx.workflows.forecast import forecast_panel
+from tsx.workflows.forecast_without_fit import forecast_panel_without_fit
 from tsx.workflows.open_table import open_again
 
 ORIGINS, ORIGINS_OF_FEW = 12, 60
@@ -125,16 +129,65 @@ def first_origins(series_count: int, series: np.ndarray, cutoffs: np.ndarray) ->
 def run(task: RollingTask, seed: int, fit_options: dict[str, Any]) -> dict[str, Any]:
     """A line of results: the figures of one fit. `fit_options`: settings of the fit that are not its default."""
     panel = read_panel(task.frame, task.options)
+    series, cutoffs, origin = origins_of(task, panel)
+    ends = task.learnt_rows(first_origins(len(panel), series, cutoffs))
+    forecaster, manifest, seconds = fit_plain(task.before(ends), task.horizon, seed, {**task.options, **fit_options})
+    opened = open_again(forecaster, task.frame)
+
+    def forecast(cut: Panel) -> pl.DataFrame:
+        return forecast_panel(forecaster, cut, newest=manifest.data.newest).frame
+
+    made = emitted(forecast, opened, task.horizon, series, cutoffs, origin)
+    return {
+        "seed": seed,
+        "fit_options": fit_options,
+        "seconds": seconds,
+        **described(manifest),
+        **judged(task, panel, made, series, cutoffs, origin),
+    }
+
+
+def run_without_fit(task: RollingTask) -> dict[str, Any]:
+    """A line of results of `tsx forecast` without a model, as if each origin were the end of the table.
+
+    At most as many steps as that forecasts.
+    """
+    task = replace(task, horizon=min(task.horizon, HORIZON))
+    panel, target_alone = read_panel(task.frame, task.options), read_panel(task.frame, {})
+    series, cutoffs, origin = origins_of(task, panel)
+    settings, began = Settings(horizon=task.horizon, quantile_levels=LEVELS), monotonic()
+
+    def forecast(cut: Panel) -> pl.DataFrame:
+        return forecast_panel_without_fit(cut, settings).frame
+
+    made = emitted(forecast, target_alone, task.horizon, series, cutoffs, origin)
+    return {
+        "seed": 0,
+        "fit_options": {},
+        "seconds": round(monotonic() - began, 1),
+        **judged(task, panel, made, series, cutoffs, origin),
+    }
+
+
+def origins_of(task: RollingTask, panel: Panel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(series, cutoffs, origins), each (B), of the protocol. Raises ValueError where a row is missing."""
     if not np.array_equal(panel.lengths, task.lengths):
         raise ValueError("a series has a row missing, or out of order")
     few = len(panel) < figures.FEW_SERIES
-    series, cutoffs, origin = origins(task.lengths, task.tested_rows, task.horizon, ORIGINS_OF_FEW if few else ORIGINS)
+    return origins(task.lengths, task.tested_rows, task.horizon, ORIGINS_OF_FEW if few else ORIGINS)
+
+
+def judged(
+    task: RollingTask,
+    panel: Panel,
+    forecasts: dict[str, np.ndarray],
+    series: np.ndarray,
+    cutoffs: np.ndarray,
+    origin: np.ndarray,
+) -> dict[str, Any]:
+    """What a line of results says of `forecasts` (`emitted`) beside simple ones."""
     first = first_origins(len(panel), series, cutoffs)
     ends = task.learnt_rows(first)
-
-    forecaster, manifest, seconds = fit_plain(task.before(ends), task.horizon, seed, {**task.options, **fit_options})
-    opened = open_again(forecaster, task.frame)
-    forecasts = emitted(forecaster, opened, manifest.data.newest, series, cutoffs, origin)
     points = {"tsx": forecasts["yhat"], **simple_forecasts(task, panel, ends, series, cutoffs)}
     truth = targets_after(panel, series, cutoffs, task.horizon)
     scale = seasonal_naive_scale(panel, series, first[series] - 1, task.season)
@@ -147,12 +200,8 @@ def run(task: RollingTask, seed: int, fit_options: dict[str, Any]) -> dict[str, 
     units = origin if task.one_clock else series
     length = figures.block_length(int(origin.max()) + 1, spacing, task.horizon) if task.one_clock else 1
     return {
-        "seed": seed,
-        "fit_options": fit_options,
         "commit": commit(),
         "data": fingerprint(task.frame),
-        "seconds": seconds,
-        **described(manifest),
         "series": len(panel),
         "origins": int(origin.max()) + 1,
         "scored": int(scored.sum()),
@@ -194,25 +243,25 @@ def coverages(
 
 
 def emitted(
-    forecaster: Forecaster,
+    forecast: Callable[[Panel], pl.DataFrame],
     panel: Panel,
-    newest: int | None,
+    horizon: int,
     series: np.ndarray,
     cutoffs: np.ndarray,
     origin: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Columns of what `tsx forecast` gives where the series end at the cutoffs, each (B, H); NaN where it gives none.
+    """Columns of what `forecast` gives where the series end at the cutoffs, each (B, H); NaN where it gives none.
 
-    `newest`: the newest time that was learnt from. The table is read once; each origin is the panel, cut there.
+    The table is read once; each origin is the panel, cut there.
     """
     names = ["yhat", *(quantile_column(level) for level in LEVELS)]
-    columns = {name: np.full((len(series), forecaster.config.horizon), np.nan) for name in names}
+    columns = {name: np.full((len(series), horizon), np.nan) for name in names}
     for each in np.unique(origin):
         own = np.flatnonzero(origin == each)
         lengths = np.zeros_like(panel.lengths)
         lengths[series[own]] = cutoffs[own] + 1
         try:
-            frame = forecast_panel(forecaster, replace(panel, lengths=lengths), newest=newest).frame
+            frame = forecast(replace(panel, lengths=lengths))
         except DataError as error:
             if error.code != "nothing-to-forecast":
                 raise

@@ -25,8 +25,17 @@ from benchmarks.rolling.figures import (
     worst_tenth,
 )
 from benchmarks.rolling.panels import PANELS
-from benchmarks.rolling.protocol import RollingTask, emitted, first_origins, origins, run, simple_forecasts
+from benchmarks.rolling.protocol import (
+    RollingTask,
+    emitted,
+    first_origins,
+    origins,
+    run,
+    run_without_fit,
+    simple_forecasts,
+)
 from benchmarks.rolling.tables import is_covered, report
+from tsx.panel.panel import Panel
 from tsx.workflows.forecast import forecast_panel
 from tsx.workflows.open_table import open_again
 
@@ -198,14 +207,27 @@ def test_what_is_emitted_at_an_origin_does_not_depend_on_what_comes_after_it() -
     learnt = tasks[0].before(np.array([60, 60]))
     forecaster, manifest, _ = fit_plain(learnt, 2, 0, {"max_steps": 2})
     at = (np.array([0, 0, 1]), np.array([59, 50, 50]), np.array([0, 1, 1]))
-    first, second = (
-        emitted(forecaster, open_again(forecaster, task.frame), manifest.data.newest, *at) for task in tasks
-    )
+
+    def forecast(cut: Panel) -> pl.DataFrame:
+        return forecast_panel(forecaster, cut, newest=manifest.data.newest).frame
+
+    first, second = (emitted(forecast, open_again(forecaster, task.frame), 2, *at) for task in tasks)
     for name, values in first.items():
         assert np.isfinite(values).all()
         np.testing.assert_array_equal(values, second[name], err_msg=name)
     shown = forecast_panel(forecaster, open_again(forecaster, learnt)).frame
     np.testing.assert_allclose(first["yhat"][0], shown["yhat"].head(2), rtol=1e-5)
+
+
+def test_a_run_without_a_fit_chooses_at_each_origin_from_the_rows_before_it() -> None:
+    rng = np.random.default_rng(1)
+    y = [list(100 + rng.normal(size=90).cumsum()) for _ in range(5)]
+    task = task_of(*y)
+    line = run_without_fit(task)
+    assert line["scored"] == 5 * protocol.ORIGINS * 2
+    assert line["not_forecast"] == 0
+    assert line["ratio"] == line["mase"]["tsx"] / line["mase"][line["best"]]
+    assert 0.5 < line["coverage_80"] < 1
 
 
 def test_a_table_with_a_row_missing_is_refused() -> None:

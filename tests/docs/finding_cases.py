@@ -251,6 +251,9 @@ MODEL = [
         "tsx fit staffed.csv --future staff --static site --model new --max-steps 1 --horizon 3 --context-length 8",
         {"staffed.csv": text(STAFFED, STAFFED_HEADER)},
     ),
+    Example("forecast-without-fit", "tsx forecast cases.csv", {"cases.csv": CASES}),
+    Example("columns-not-read", "tsx forecast staffed.csv --horizon 3", {"staffed.csv": text(STAFFED, STAFFED_HEADER)}),
+    forecast_from("as-fitted", flags="--horizon 9"),
     forecast_from("series-left-out", [row for row in staffed(65) if row[2] or row[0] != "west"]),
     forecast_from(
         "series-below-context", [*staffed(65, ids=("north", "south")), *staffed(4, "2024-03-02", ids=("west",))]

@@ -65,7 +65,7 @@ def test_no_cutoffs_or_no_stride_is_an_error(make_panel, wrong):
 
 def test_a_hold_out_takes_at_most_a_fifth_and_at_most_24_origins(make_panel):
     panel = make_panel([walk(100), walk(1000), walk(24)])
-    ends, series, cutoffs, stride = bt.hold_out(panel, 5, 14)
+    ends, series, cutoffs, stride = bt.hold_out(panel, 5, 19)
     assert stride == 5
     assert ends.tolist() == [80, 880, 19]
     assert np.bincount(series).tolist() == [4, 24, 1]
@@ -75,7 +75,7 @@ def test_a_hold_out_takes_at_most_a_fifth_and_at_most_24_origins(make_panel):
 
 
 def test_the_origins_of_long_series_are_spread_over_their_last_twentieth(make_panel):
-    ends, _, cutoffs, stride = bt.hold_out(make_panel([walk(10_000)]), 5, 14)
+    ends, _, cutoffs, stride = bt.hold_out(make_panel([walk(10_000)]), 5, 19)
     assert stride == 20  # 500 rows over 24 origins
     assert len(cutoffs) == 24
     assert (cutoffs.min(), cutoffs.max()) == (10_000 - 1 - 5 - 23 * 20, 10_000 - 1 - 5)
@@ -83,19 +83,19 @@ def test_the_origins_of_long_series_are_spread_over_their_last_twentieth(make_pa
 
 
 def test_a_series_too_short_to_hold_out_is_learned_from_whole(make_panel):
-    ends, series, _, _ = bt.hold_out(make_panel([walk(100), walk(23)]), 5, 14)
+    ends, series, _, _ = bt.hold_out(make_panel([walk(100), walk(23)]), 5, 19)
     assert ends.tolist() == [80, 23]
     assert set(series) == {0}
 
 
 def test_no_series_long_enough_to_hold_out_gives_none(make_panel):
-    assert bt.hold_out(make_panel([walk(23), walk(10)]), 5, 14) is None
+    assert bt.hold_out(make_panel([walk(23), walk(10)]), 5, 19) is None
 
 
 def test_many_series_are_thinned_to_some_with_all_their_origins(make_panel, monkeypatch):
     panel = make_panel([walk(60, n) for n in range(50)])
     monkeypatch.setattr(bt, "HOLD_OUT_WINDOWS", 40)
-    ends, series, _, _ = bt.hold_out(panel, 2, 10)
+    ends, series, _, _ = bt.hold_out(panel, 2, 12)
     assert (ends == 48).all()
     kept, counts = np.unique(series, return_counts=True)
     assert len(kept) == 6

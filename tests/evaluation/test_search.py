@@ -424,7 +424,7 @@ def test_what_fit_judges_on_changes_nothing_in_a_search() -> None:
     panel = weekly()
     wishes = replace(PLAIN, max_steps=2, context_length=14, hidden_size=4, layers=1, dropout=0.0)
     search = Search(fixed=("context_length", "hidden_size", "layers", "dropout"), trials=2)
-    held = hold_out(panel, 4, 14)
+    held = hold_out(panel, 4, 18)
     assert held is not None
     values = panel.values.copy()
     for begin, end, stop in zip(panel.offsets, held[0], np.diff(panel.offsets), strict=False):

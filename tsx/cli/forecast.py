@@ -20,7 +20,6 @@ def forecast(console: Console, arguments: Arguments) -> None:
     """Forecast every series from its newest row, with intervals.
 
     Examples:
-      tsx forecast
       tsx forecast --out forecast.parquet
       tsx forecast today.csv --model glucose-model --out - | head
       tsx forecast sales.csv --future-data holidays.csv --out forecast.csv
@@ -30,8 +29,9 @@ def forecast(console: Console, arguments: Arguments) -> None:
       tsx forecast --reconcile country,area --out totals-and-parts.csv
       tsx forecast --what-if price=+10% --out raised.csv
 
-    --above 180 adds p_above_180, the probability that a step lies above it, and p_any_above_180, that any step of the
-    horizon does. With --samples or --aggregate these are the result, and --above asks about the aggregate. --reconcile
+    Where there is no model, DATA is forecast by a network that comes with tsx, beside simple forecasts. --above 180
+    adds p_above_180, the probability that a step lies above it, and p_any_above_180, that any step of the horizon
+    does. With --samples or --aggregate these are the result, and --above asks about the aggregate. --reconcile
     country,area adds rows for the total and for each country and area, empty in the columns below, and makes them add
     up. Without --out a terminal shows the first rows, and a pipe gets the whole table as CSV; --out FOLDER/ writes
     parts (`tsx partition --help`).
@@ -76,6 +76,7 @@ def forecast(console: Console, arguments: Arguments) -> None:
                 "columns": frame.columns,
                 "newest": {"earliest": times["newest"].min() if times.width else None, "latest": newest},
                 "drift": [asdict(column) for column in result.drift],
+                **({"decisions": [asdict(decision) for decision in result.decisions]} if result.decisions else {}),
                 "findings": console.told(result.findings),
                 **named,
                 **rows,

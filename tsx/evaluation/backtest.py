@@ -164,14 +164,15 @@ class HoldOut(NamedTuple):
     stride: int
 
 
-def hold_out(panel: Panel, horizon: int, context_length: int) -> HoldOut | None:
-    """A held-out last part of each series to score a fit on.
+def hold_out(panel: Panel, horizon: int, least: int) -> HoldOut | None:
+    """A held-out last part of each series to score forecasts on.
 
     Up to 24 cutoffs per series in at most its last fifth (one horizon is held out in any case), and only as many as
-    leave a window of `context_length` and a horizon to learn from. They are one horizon apart, or further in long
-    series, whose last twentieth they are spread over: a verdict on one evening says little about a year. `ends` is
-    the first position held out; series that are too short have their length there, so they are learned from whole
-    and not scored. At most about 5,000 windows, of evenly spaced series. None where no series is long enough.
+    leave `least` rows before the oldest: of a fit a context and a horizon, to learn from. They are one horizon apart,
+    or further in long series, whose last twentieth they are spread over: a verdict on one evening says little about a
+    year. `ends` is the first position held out; series that are too short have their length there, so they are learned
+    from whole and not scored. At most about 5,000 windows, of evenly spaced series. None where no series is long
+    enough.
     """
     lengths = panel.lengths
     stride = max(horizon, int(SPREAD_SHARE * np.median(lengths)) // HOLD_OUT_ORIGINS)
@@ -181,7 +182,7 @@ def hold_out(panel: Panel, horizon: int, context_length: int) -> HoldOut | None:
         return (rows - horizon) // stride + 1
 
     share = fitting((HOLD_OUT_SHARE * lengths).astype(np.int64))
-    affordable = fitting(lengths - context_length - horizon)
+    affordable = fitting(lengths - least)
     counts = np.clip(np.minimum(np.maximum(share, 1), affordable), 0, HOLD_OUT_ORIGINS)
     ends = np.where(counts > 0, lengths - horizon - (counts - 1) * stride, lengths)
     fold = np.repeat(np.arange(HOLD_OUT_ORIGINS), len(panel))

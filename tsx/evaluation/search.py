@@ -189,7 +189,7 @@ class Searched:
         beside = 2 * shape.horizon
         least = find_space(search.fixed, settings, shape, int(np.median(panel.lengths)) - beside).shortest_context
         # The shorter the context, the more `fit` holds out: whatever is chosen, it is none of what is scored here.
-        held = hold_out(panel, shape.horizon, least)
+        held = hold_out(panel, shape.horizon, least + shape.horizon)
         panel = replace(panel, lengths=panel.lengths if held is None else held.ends)
         histories, _ = plan_shape(panel, settings)
         transform = "" if histories.floor is None else histories.link

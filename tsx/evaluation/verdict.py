@@ -35,6 +35,8 @@ ENOUGH = 0.25
 """Share of its planned steps under which a training that the time limit ended is not called one without skill: the
 network is then still near the forecasts that it started from."""
 
+EQUAL = 5e-4
+"""Errors that differ by less, as a share, are written as equal."""
 LOSSES: dict[Loss, str] = {"scaled": "scaled error", "qlike": "QLIKE"}
 
 
@@ -100,6 +102,8 @@ def in_passing(verdict: Verdict) -> str:
     other = simple_words(verdict.against)
     if verdict.skill is None:
         return f"{other} makes no error ({evidence})"
+    if abs(verdict.skill) < EQUAL:
+        return f"its error is that of {other} ({evidence})"
     size = f"{100 * verdict.skill:.1f} % smaller" if verdict.skill >= 0 else _larger(-verdict.skill)
     size += " as" if size.endswith("times as large") else " than"
     return f"its error is {size} that of {other} ({evidence})"

@@ -106,6 +106,12 @@ class Forecaster(Trained):
                 pass
         return out.transpose(1, 2, 0), limited
 
+    @property
+    def needs(self) -> str:
+        """What a series must have to be forecast."""
+        ahead = " and known-future covariates" if self.schema.given_ahead else ""
+        return f"an observed target in the context{ahead}"
+
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """The newest cutoff of every series of the panel that can be forecast.
 

@@ -49,6 +49,11 @@ class Predictor(Protocol):
     @property
     def intervals(self) -> Intervals: ...
 
+    @property
+    def needs(self) -> str:
+        """What a series must have to be forecast."""
+        ...
+
     def cutoffs(self, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         """(series (B), cutoffs (B)): the newest cutoff of every series that can be forecast."""
         ...

@@ -20,6 +20,7 @@ WARNINGS = (
     "errors-shifted",
     "far-values",
     "footer-dropped",
+    "forecast-without-fit",
     "frequency-changed",
     "future-covariates-missing",
     "future-series-unknown",
@@ -53,12 +54,14 @@ WARNINGS = (
 )
 """Something may be wrong with the table, or with what is made of it."""
 NOTES = (
+    "as-fitted",
     "blank-lines",
     "blank-rows",
     "bounds-taken",
     "closed-days",
     "cohort-missing",
     "cohorts-left-out",
+    "columns-not-read",
     "constant-series",
     "count-like",
     "empty-series",

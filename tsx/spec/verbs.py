@@ -424,6 +424,7 @@ class Verb:
     settings  in the order of the help.
     words     what the command takes without a flag, beside the table.
     usual     the settings that `--help` shows; empty: all of them. `--help-all` shows the others too.
+    without_model  whether it can do without a model, where there is a table.
     """
 
     name: str
@@ -431,6 +432,7 @@ class Verb:
     settings: tuple[Setting, ...]
     words: tuple[Setting, ...] = ()
     usual: tuple[str, ...] = ()
+    without_model: bool = False
 
     @property
     def command(self) -> str:
@@ -542,11 +544,24 @@ FIT = Verb(
         "seed",
     ),
 )
+WITHOUT_A_MODEL = tuple(
+    one.but(group="Without a model")
+    for one in (
+        *_of(Roles, "id", "time", "target"),
+        FREQ,
+        *_of(Settings, "horizon", "season", "quantile_levels"),
+        *(one for one in READ_PLAINLY if one.name not in ("duplicates", "max_rows", "text")),
+    )
+)
+"""Of a forecast by the network that comes with the package; a model has its own."""
+NEEDS_A_FIT = ("future_data", "what_if", "ledger", "device", "private", "pseudonym_key")
+"""What a forecast by the network that comes with the package cannot be asked for."""
 FORECAST = Verb(
     "forecast",
     "fitted",
     (
         MODEL_READ,
+        *WITHOUT_A_MODEL,
         FUTURE_DATA,
         *_changed(_of(Sampling, "samples", "aggregate"), samples={"default": None}),
         *_of(Thresholds),
@@ -566,7 +581,8 @@ FORECAST = Verb(
         PSEUDONYM_KEY,
         *OF_EVERY_COMMAND,
     ),
-    usual=("model", "future_data", "samples", "aggregate", "above", "below"),
+    usual=("model", "horizon", "future_data", "samples", "aggregate", "above", "below"),
+    without_model=True,
 )
 CLASSIFY = Verb(
     "classify",

@@ -79,8 +79,7 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
             "nothing could be held out, so half of the network's output counts",
         )
     losses = losses_by_weight(network, [network.prepare(batch) for batch in held])
-    tied = np.flatnonzero(losses <= (1 + TOLERANCE / max(horizons, 1.0) ** 0.5) * losses.min())
-    chosen = min(tied, key=lambda k: abs(NETWORK_WEIGHTS[k] - WEIGHT_WITHOUT_HOLDOUT))
+    chosen = nearest_to_a_half(losses, horizons)
     network.additive.network_weight.fill_(NETWORK_WEIGHTS[chosen])
     windows = sum(len(batch) for batch in held)
     return Decision(
@@ -89,6 +88,15 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
         f"weight of the network's output, which is added to the smoothing: on {windows:,} held-out windows the loss is "
         f"{losses[chosen]:.4f}, {losses[-1]:.4f} with weight 1 and {losses[0]:.4f} with weight 0",
     )
+
+
+def nearest_to_a_half(losses: np.ndarray, horizons: float) -> int:
+    """Which of NETWORK_WEIGHTS to take: of those whose losses (S) are about the least, the one nearest to a half.
+
+    `horizons`: how many horizons the losses span.
+    """
+    tied = np.flatnonzero(losses <= (1 + TOLERANCE / max(horizons, 1.0) ** 0.5) * losses.min())
+    return int(min(tied, key=lambda k: abs(NETWORK_WEIGHTS[k] - WEIGHT_WITHOUT_HOLDOUT)))
 
 
 def calibrate_network(

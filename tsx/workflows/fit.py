@@ -240,7 +240,8 @@ def fit_panel(
     panel = with_calendar(plain, reading, horizon)
     roles = (*chosen, *calendar_decisions(plain, reading))
     announce((*roles, *task.decisions), progress)
-    held = hold_out(panel, horizon, settings.context_length or context_by_rows(panel, horizon))
+    context = settings.context_length or context_by_rows(panel, horizon)
+    held = hold_out(panel, horizon, context + horizon)
     if held is None:
         trained = _train(panel, settings, reading, progress, checkpoints)
     else:

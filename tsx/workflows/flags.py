@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from tsx.errors import ConfigError, UsageError
-from tsx.spec.verbs import Request
+from tsx.spec.verbs import DEFAULT_MODEL, Request
 
 WITH_A_LABEL = ("keep_together", "hold_out", "shift", "jitter", "text", "threshold", "cost", "abstain")
 """Settings that mean nothing without a label."""
+
+
+def has_no_model(data: Any, request: Request) -> bool:
+    """Whether there is a table and no model: none is named, and none lies where one is looked for."""
+    return data is not None and "model" not in request.given and not Path(DEFAULT_MODEL).exists()
 
 
 def check_no_label(request: Request) -> None:
@@ -40,8 +47,11 @@ def refuse_flags(request: Request, names: Iterable[str], why: str, otherwise: st
     `why` follows the flag in the message; `otherwise`: what else than leaving it out would do.
     """
     for name in names:
-        if name in request.given and request[name] != request.verb[name].default:
-            flag = request.verb[name].flag
+        if name not in request.given:
+            continue
+        setting = request.verb[name]
+        if setting.kind == "table" or request[name] != setting.default:  # tables are not compared
+            flag = setting.flag
             raise UsageError(
                 "flags-contradict",
                 f"{flag} {why}",

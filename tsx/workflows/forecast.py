@@ -16,16 +16,17 @@ from tsx.model.exceedance import probabilities, probability_columns
 from tsx.model.forecast_table import forecast_table, history_table
 from tsx.model.forecaster import Forecaster
 from tsx.model.predictor import Predictor
+from tsx.panel.calendar import Calendar
 from tsx.panel.lookup import last_observed
 from tsx.panel.panel import Panel
 from tsx.panel.what_if import Change, changes_of, what_if
 from tsx.profile.input_drift import ColumnDrift, input_drift
 from tsx.progress import Progress, Run
 from tsx.shown import Shown
-from tsx.spec.decision import Finding
+from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema
 from tsx.spec.settings import Sampling, Thresholds
-from tsx.spec.verbs import Request
+from tsx.spec.verbs import WITHOUT_A_MODEL, Request
 from tsx.spec.verdict import Verdict
 from tsx.store.manifest import TrainingData
 from tsx.wording import column_list, quantile_column, value_preview, verb
@@ -79,6 +80,8 @@ class Forecast(Shown):
     """id, time, `y`: the newest rows of the first few series, which `plot` draws before the forecast."""
     what_if: tuple[str, ...] = ()
     """The columns of the forecast with other values of covariates: its point, its quantiles, the difference."""
+    decisions: tuple[Decision, ...] = ()
+    """What was decided for a forecast without a fit; those of a model stand in its card."""
 
     def __repr__(self) -> str:
         paths = "None" if self.sample_paths is None else f"{self.sample_paths.height} rows"
@@ -133,13 +136,39 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
     check_forecast(request)
     opened = open_model(data, request, progress, future_data=request["future_data"], device=request["device"])
+    said = tuple(_as_fitted(opened.forecaster, request))
+    opened = opened._replace(panel=replace(opened.panel, findings=(*opened.panel.findings, *said)))
     known = known_series(opened.forecaster, opened.manifest.data, opened.panel, same_file=data is None)
     return forecast_opened(opened, request, known)
 
 
+def _as_fitted(forecaster: Forecaster, request: Request) -> Iterator[Finding]:
+    """That settings which count where there is no model are not those that the model was fitted with."""
+    config, schema = forecaster.config, forecaster.schema.as_read
+    reading = forecaster.reading
+    fitted = {
+        "id": reading.id_parts or schema.ids,
+        "time": reading.time_parts or (schema.time,),
+        "target": reading.stacked or (schema.target,),
+        "freq": forecaster.frequency,
+        "horizon": config.horizon,
+        "season": config.season,
+        "quantile_levels": config.quantile_levels,
+    }
+    for setting in WITHOUT_A_MODEL:
+        if setting.name not in request.given:
+            continue
+        asked = request[setting.name]
+        asked = Calendar.parse(str(asked)).alias if setting.name == "freq" else asked
+        if asked != (fitted[setting.name] if setting.name in fitted else getattr(reading, setting.name)):
+            words = setting.name.replace("_", " ")
+            message = f"the model goes by the {words} that it was fitted with; {setting.flag} is left out"
+            yield Finding("as-fitted", message, setting.name)
+
+
 def check_forecast(request: Request) -> None:
     """Raises ConfigError `settings-contradict` for what is not forecast together."""
-    sampling, thresholds = _sampling(request), request.part(Thresholds)
+    sampling, thresholds = sampling_of(request), request.part(Thresholds)
     if sampling is not None and request["reconcile"]:
         raise ConfigError(
             "settings-contradict",
@@ -171,7 +200,7 @@ def check_forecast(request: Request) -> None:
     check_key(request)
 
 
-def _sampling(request: Request) -> Sampling | None:
+def sampling_of(request: Request) -> Sampling | None:
     """How sample paths are to be drawn; None where they are not asked for."""
     wanted = request["samples"] is not None or request["aggregate"] is not None
     return request.part(Sampling) if wanted else None
@@ -180,7 +209,7 @@ def _sampling(request: Request) -> Sampling | None:
 def forecast_opened(opened: OpenedModel, request: Request, known: KnownSeries | None) -> Forecast:
     """The forecast from an opened table. `known`: which of its series the model learnt from; None: nobody knows."""
     forecaster, panel, manifest, run = opened
-    sampling, thresholds = _sampling(request), request.part(Thresholds)
+    sampling, thresholds = sampling_of(request), request.part(Thresholds)
     learnt = None if known is None else known.learnt
     if request["private"]:
         panel, order = under_pseudonyms(forecaster, panel, request)
@@ -258,7 +287,7 @@ def forecast_panel(
     else:
         frames = [_table(forecaster, panel, series, cutoffs, quantiles, thresholds)]
     paths = None if sampling is None else sample(forecaster, panel, series, cutoffs, quantiles, sampling, thresholds)
-    findings = (*panel.findings, *_findings(panel, frames[0]), *adaptation)
+    findings = (*panel.findings, *_findings(panel, frames[0], forecaster.needs), *adaptation)
     drawn = slice(0, DRAWN)
     return Forecast(
         pl.concat(frames),
@@ -429,8 +458,8 @@ def _short(forecaster: Forecaster, panel: Panel) -> Iterator[Finding]:
         )
 
 
-def _findings(panel: Panel, frame: pl.DataFrame) -> list[Finding]:
-    """What to know of the series: which were left out, or end early."""
+def _findings(panel: Panel, frame: pl.DataFrame, needs: str) -> list[Finding]:
+    """What to know of the series: which were left out for want of what each `needs`, or end early."""
     findings = []
 
     def add(code: str, number: int, message: str, of: int) -> None:
@@ -438,9 +467,8 @@ def _findings(panel: Panel, frame: pl.DataFrame) -> list[Finding]:
             place = panel.schema.id_label
             findings.append(Finding(code, f"{number:,} of {of:,} series {message}", place, count=number))
 
-    lack = "an observed target in the context" + (" or known-future covariates" if panel.schema.given_ahead else "")
     left = len(panel) - frame.select(panel.schema.id_names).n_unique()
-    add("series-left-out", left, f"{verb(left, 'lacks')} {lack} and {verb(left, 'is')} left out", len(panel))
+    add("series-left-out", left, f"{verb(left, 'is')} left out, without {needs}", len(panel))
     cutoffs = frame.filter(pl.col("step") == 1)["cutoff"]
     early = int((cutoffs < cutoffs.max()).sum())
     add(

@@ -107,8 +107,9 @@ def ranks_of(forecaster: Predictor, where: str) -> np.ndarray:
     if forecaster.ranks is None:
         raise DataError(
             "samples-unfounded",
-            "the model was fitted without held-out windows, so it is not known how errors go together over the steps",
-            hint="fit it again on longer series, or with a shorter --horizon or --context-length",
+            "no rows were held out, so it is not known how errors go together over the steps",
+            hint="bring longer series, or give a shorter --horizon; a model is fitted again, also with a shorter "
+            "--context-length",
             where=where,
         )
     return forecaster.ranks

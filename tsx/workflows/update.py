@@ -296,7 +296,8 @@ def _why(given: Any, reason: str) -> str:
 
 def _new_hold_out(forecaster: Forecaster, panel: Panel, first: np.ndarray) -> HoldOut | None:
     """As `hold_out`, with new rows alone to be judged on: what is older than them was learnt from."""
-    held = hold_out(panel, forecaster.config.horizon, forecaster.config.context_length)
+    config = forecaster.config
+    held = hold_out(panel, config.horizon, config.context_length + config.horizon)
     if held is None:
         return None
     unknown = held.cutoffs + 1 >= first[held.series]

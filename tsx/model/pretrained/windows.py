@@ -16,6 +16,10 @@ HORIZON = 24
 SEGMENT = 12
 LONGEST = 144
 """Newest rows that are read at most."""
+FEWEST = 4
+"""Rows of the shortest series that the network learnt from."""
+SEASONS = (1, 2, 3, 4, 6, 7, 12, 24)
+"""Seasons of the series that the network learnt from; 1: none."""
 SIMPLE = (
     "last value",
     "last season",
@@ -64,9 +68,9 @@ class Windows:
 
 
 def context_length(rows: int, season: int) -> int:
-    """The least whole number of segments and seasons that holds as many rows, at most about `LONGEST`."""
+    """The least whole number of segments and seasons that holds two seasons and the rows, at most about `LONGEST`."""
     step = int(np.lcm(season, SEGMENT))
-    return -(-min(rows, LONGEST) // step) * step
+    return -(-min(max(rows, 2 * season), LONGEST) // step) * step
 
 
 def contexts(histories: list[np.ndarray], season: int, length: int | None = None) -> tuple[Tensor, Tensor]:
@@ -162,10 +166,9 @@ def read(values: Tensor, there: Tensor, season: int) -> Windows:
     )
 
 
-def in_units(made: Tensor, values: Tensor, windows: Windows) -> Tensor:
-    """What is made of windows (B, ..., ...), in units of their values (B, T); not below 0 where no value is."""
-    made = windows.level[:, None, None] + windows.scale[:, None, None] * made
-    return torch.where((values.amin(1) >= 0)[:, None, None], made.clamp(min=0), made)
+def in_units(made: Tensor, windows: Windows) -> Tensor:
+    """What is made of windows (B, ..., ...), in the units of their values."""
+    return windows.level[:, None, None] + windows.scale[:, None, None] * made
 
 
 def squash(x: Tensor) -> Tensor:
@@ -314,8 +317,8 @@ def smooth(adjusted: Tensor, y: Tensor, count: Tensor) -> Smoothed:
         level = np.where(late, before + alpha * error, np.where(new, now, level))
         trend = np.where(late, damping * trend + beta * error, trend)
     losses /= np.maximum(count.numpy() - 1, 1)[:, None]
-    levels, trends, losses = (torch.from_numpy(each.astype(np.float32)) for each in (level, trend, losses))
-    return Smoothed(levels, trends[:, _DAMPED], losses, count)
+    levels, trends, squares = (torch.from_numpy(each.astype(np.float32)) for each in (level, trend, losses))
+    return Smoothed(levels, trends[:, _DAMPED], squares, count)
 
 
 def _last_season(y: Tensor, mask: Tensor, count: Tensor, season: int) -> tuple[Tensor, Tensor]:

@@ -5,25 +5,27 @@ Shapes: B windows, H horizon, K simple forecasts, Q quantile levels.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
-from benchmarks.pretraining.windows import CHANNELS, HORIZON, KNOWN, SEGMENT, SIMPLE, Windows, in_units, squash
+from tsx.model.pretrained.windows import CHANNELS, HORIZON, KNOWN, SEGMENT, SIMPLE, Windows, in_units, squash
 
-LEVELS = torch.arange(1, 10) / 10
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEDIAN = 4
 SIDE = 4
 """Quantiles on either side of the median."""
 PER_STEP = len(SIMPLE) + 1 + 2 * SIDE
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
 FIRST_STEP = -0.7
 """Softplus of it is the first distance between two quantiles, in units of the scale."""
 
 
-class Pretrained(nn.Module):
+class PretrainedNetwork(nn.Module):
     """A GRU over segments; from its last state the weights of K simple forecasts, a correction, distances of quantiles.
 
     Before training all simple forecasts weigh the same, and nothing is corrected.
@@ -58,24 +60,20 @@ class Pretrained(nn.Module):
         return torch.cat([median - below.flip(2), median, median + above], 2)
 
 
-def forecast(network: Pretrained, values: Tensor, windows: Windows) -> Tensor:
-    """(B, H, Q) in the units of `values` (B, T), of which the windows are read."""
+def forecast(network: PretrainedNetwork, windows: Windows) -> Tensor:
+    """(B, H, Q) in the units of the values that the windows were read of."""
     with torch.no_grad():
-        return in_units(network(windows), values, windows)
+        return in_units(network(windows), windows)
 
 
-def pinball(y: Tensor, quantiles: Tensor) -> Tensor:
-    """(B, H) twice the mean loss over the levels: y (B, H), quantiles (B, H, Q)."""
-    gap = y[..., None] - quantiles
-    return 2 * torch.maximum(LEVELS * gap, (LEVELS - 1) * gap).mean(-1)
-
-
-def save(weights: dict[str, Tensor], path: Path) -> None:
-    """Two bytes a parameter."""
-    save_file({name: each.half() for name, each in weights.items()}, path)
-
-
-def load(path: Path) -> Pretrained:
-    network = Pretrained()
+def load(path: Path) -> PretrainedNetwork:
+    """The network with the weights of a file, which has two bytes a parameter."""
+    network = PretrainedNetwork()
     network.load_state_dict({name: each.float() for name, each in load_file(path).items()})
     return network.eval()
+
+
+@cache
+def shipped() -> PretrainedNetwork:
+    """The network with the weights that come with the package."""
+    return load(WEIGHTS)
