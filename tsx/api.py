@@ -170,8 +170,8 @@ def forecast(data: Any, request: Request, progress: Progress) -> Forecast:
     """Forecast every series from its newest row; without `data`, from the file that the model was fitted on.
 
     Where no `model` is named and none lies in `tsx-model`, `data` is forecast by the network that comes with the
-    package, beside simple forecasters: `id`, `time`, `target`, `freq`, `horizon` (at most 24), `season` and
-    `quantile_levels` are for that alone.
+    package, beside simple forecasters. `horizon` (at most 24), `season`, `quantile_levels`, the columns, and how the
+    table is read can be given for that alone: a model has its own.
 
     `samples`: how many sample paths of every series to draw beside it, in which the steps depend on each other as
     held-out errors did; `aggregate`: instead of the paths the quantiles of their sum, mean, max or min over the horizon
