@@ -262,6 +262,41 @@ def test_a_column_written_after_the_outcome_is_noticed(tmp_path: Path) -> None:
     assert "label-given-away" not in [finding.code for finding in plain]
 
 
+def test_a_flag_that_is_set_after_the_outcome_is_noticed_and_one_that_is_not_is_none(tmp_path: Path) -> None:
+    last = pl.col("hour") == pl.col("hour").max().over("stay")
+    told = stays(24).with_columns(moved=(last & (pl.col("outcome") == "ward")).cast(pl.Int64))
+    found = tsx.fit(told, label="outcome", model=tmp_path / "m", max_steps=1).findings
+    (finding,) = [one for one in found if one.code == "label-given-away"]
+    assert finding.where == "moved"
+    assert "a flag in column 'moved'" in finding.message
+    some = stays(24).with_columns(moved=(last & (pl.col("stay") < "s012")).cast(pl.Int64))
+    found = tsx.fit(some, label="outcome", model=tmp_path / "m", max_steps=1).findings
+    assert "label-given-away" not in [one.code for one in found]
+
+
+def test_a_number_of_its_own_in_every_series_is_no_input(tmp_path: Path) -> None:
+    numbered = stays(60).with_columns(admission=pl.col("stay").str.slice(1).cast(pl.Int64) + 70_000)
+    decided = {
+        each.name: each for each in tsx.fit(numbered, label="outcome", model=tmp_path / "m", max_steps=1).decisions
+    }
+    assert decided["static"].value == ["age", "kind"]
+    assert decided["unused_columns"].value == ["admission"]
+    named = tsx.fit(numbered, label="outcome", model=tmp_path / "m", max_steps=1, static=("admission",))
+    assert named.classifier.schema.static == ("admission",)
+
+
+def test_an_update_that_abstains_keeps_the_threshold_of_the_fit(tmp_path: Path) -> None:
+    model = tmp_path / "m"
+    tsx.fit(stays(40), label="outcome", model=model, threshold=0.2, **QUICK)
+    later = pl.concat([stays(40), stays(20, seed=3).with_columns(pl.col("stay").str.replace("s", "t"))])
+    updated = tsx.fit(later, label="outcome", model=model, update=True, abstain=0.1)
+    assert (updated.classifier.choosing.threshold, updated.classifier.choosing.abstain) == (0.2, 0.1)
+    later = pl.concat([later, stays(20, seed=4).with_columns(pl.col("stay").str.replace("s", "u"))])
+    again = tsx.fit(later, label="outcome", model=model, update=True, cost=("fn=3", "fp=1"))
+    assert (again.classifier.choosing.threshold, again.classifier.choosing.abstain) == (None, 0.1)
+    assert again.classifier.choosing.cut == pytest.approx(0.25)
+
+
 def test_inspect_suggests_a_column_that_looks_like_an_outcome() -> None:
     table = stays(20).with_columns(hour=pl.col("hour") + 2000).rename({"hour": "year", "stay": "stay_id"})
     columns = {column.name: column for column in tsx.inspect(table, target="pulse").overview.columns}

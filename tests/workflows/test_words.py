@@ -158,6 +158,25 @@ def test_a_private_model_knows_the_words_of_named_columns_alone(tmp_path: Path) 
 
 
 @pytest.mark.nightly
+def test_a_key_of_the_texts_is_their_id_and_no_input(tmp_path: Path) -> None:
+    said = ("good", "bad")
+    table = pl.DataFrame(
+        {
+            "guest": np.arange(200) + 5000,
+            "booking": [f"b{n}" for n in range(200)],
+            "review": [f"the room was {said[n % 2]} and the view too" for n in range(200)],
+            "again": ["yes"] * 100 + ["no"] * 100,
+        }
+    )
+    fitted = tsx.fit(table, label="again", text="review", model=tmp_path / "m", max_steps=1)
+    assert fitted.classifier.schema.id == "guest"
+    assert fitted.classifier.schema.static == ()
+    made = tsx.classify(table.drop("again"), model=tmp_path / "m")
+    assert made.frame.columns[:2] == ["guest", "again"]
+    named = tsx.fit(table, label="again", text="review", id="booking", model=tmp_path / "m", max_steps=1)
+    assert named.classifier.schema.static == ()
+
+
 def test_texts_of_a_row_each_are_split_into_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = np.random.default_rng(0)
     neutral = ["the", "room", "was", "by", "station", "breakfast", "at", "eight"]

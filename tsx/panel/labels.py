@@ -15,6 +15,8 @@ from tsx.wording import class_column, count, value_preview, verb
 
 MOST_CLASSES = 1000
 FEWEST_SERIES, FEWEST_GROUPS = 10, 2
+MOST_LOOKED_AT = 10_000
+"""Values of a column after which most that are no flags are known."""
 FEWEST_TOLD = 20
 """Series of which a column must tell every label before that is no chance."""
 FEW_SERIES = 10
@@ -132,24 +134,43 @@ def _findings(classes: Classes, label: str) -> list[Finding]:
 
 
 def _leaks(panel: Panel, classes: Classes, label: str) -> list[Finding]:
-    """Static columns by which alone the label of every series can be told."""
-    known, findings = classes.labelled, list[Finding]()
+    """Columns by which alone the label of every series can be told: static ones, and flags set in some rows."""
+    known = classes.labelled
     codes, texts = classes.codes[known], panel.static_labels
+    if len(codes) < FEWEST_TOLD:
+        return []
     numbers = [name for name in panel.schema.static if name not in texts.columns]
     columns = {name: panel.static_values[known, k] for k, name in enumerate(numbers)}
     columns |= {name: texts[name].gather(known).rank("dense").fill_null(0).to_numpy() for name in texts.columns}
-    for name, column in columns.items():
-        order = np.argsort(column, kind="stable")
-        changes = np.diff(codes[order]) != 0
-        # As many runs as classes, and no value with two of them: thresholds between the classes tell every label.
-        apart = changes.sum() == len(classes.names) - 1 and (np.diff(column[order])[changes] != 0).all()
-        if apart and len(codes) >= FEWEST_TOLD:
-            message = (
-                f"static column {name!r} alone tells {label!r} of all {len(codes):,} series: see whether it is known "
-                "before the outcome, and leave it out of the table where it is not"
-            )
-            findings.append(Finding("label-given-away", message, name))
-    return findings
+    told = [(f"static column {name!r} alone tells", name) for name, column in columns.items() if _tells(column, codes)]
+    for channel, name in enumerate(panel.schema.channels):
+        values = panel.values[:, channel] + np.repeat(panel.centers[:, channel], np.diff(panel.offsets))
+        seen = values[~np.isnan(values)]
+        if len(np.unique(seen[:MOST_LOOKED_AT])) > len(classes.names) or len(np.unique(seen)) > len(classes.names):
+            continue  # no flag: that a measurement tells the classes apart may be what was to be found
+        largest = np.fmax.reduceat(values, panel.offsets[:-1])[known]
+        if _tells(np.nan_to_num(largest, nan=-np.inf), codes):
+            told.append((f"a flag in column {name!r} alone tells", name))
+    return [
+        Finding(
+            "label-given-away",
+            f"{what} {label!r} of all {len(codes):,} series: see whether it is known before the outcome, and leave it "
+            "out of the table where it is not",
+            name,
+        )
+        for what, name in told
+    ]
+
+
+def _tells(column: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether thresholds of a column (N) between the classes tell the class (N) of every series.
+
+    Sorted by it there are as many runs as classes, and no value has two of them.
+    """
+    order = np.argsort(column, kind="stable")
+    changes = np.flatnonzero(np.diff(codes[order]) != 0)
+    apart: bool = (column[order][changes] != column[order][changes + 1]).all()
+    return len(changes) == len(np.unique(codes)) - 1 and apart
 
 
 def _as_text(labels: pl.Series, label: str) -> tuple[pl.Series, ClassKind]:

@@ -25,6 +25,8 @@ from tsx.table.roles import check_types, with_words
 from tsx.table.tidy import Table
 from tsx.wording import and_list, count, verb
 
+FEWEST_KEYS = 50
+"""Series from which another whole number or text in each of them is a key: of fewer, ages may all differ."""
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
 """Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
 
@@ -77,12 +79,17 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
             reason = and_list(kinds)
             decisions.append(Decision("past", list(past), f"{reason} {verb(len(past), 'varies')} within series"))
         if not static:
-            static = tuple(name for name in free if constant[name] and (name in numeric or is_text(types[name])))
+            usable = [name for name in free if constant[name] and (name in numeric or is_text(types[name]))]
+            keys = _keys(table, ids, [name for name in usable if types[name].is_integer() or is_text(types[name])])
+            static = tuple(name for name in usable if name not in keys)
             if static:
                 decisions.append(Decision("static", list(static), "constant within each series"))
         unused = [name for name in free if name not in (*past, *static)]
         if unused:
-            reason = "text or times that vary within series, the same in every row, or not among those you named"
+            reason = (
+                "text or times that vary within series, the same in every row, whole numbers or text of its own in "
+                "every series, which tell nothing of others, or not among those you named"
+            )
             decisions.append(Decision("unused_columns", unused, reason))
         if not past:
             raise DataError(
@@ -102,6 +109,19 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         schema = with_words(schema, types, table)
         check_types(schema, types, table)
     return schema, tuple(decisions)
+
+
+def _keys(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Those of the columns, constant within series, that have another value in every one of `FEWEST_KEYS` or more.
+
+    The number of a row, or of a patient, tells the classes of a table apart that was written one after the other.
+    """
+    if not columns:
+        return []
+    firsts = table.group_by(ids).agg(pl.col(name).drop_nulls().first() for name in columns)
+    facts = firsts.select(pl.len(), *(pl.col(name).n_unique() for name in columns))
+    series, *values = facts.collect(engine="streaming").row(0)
+    return [name for name, own in zip(columns, values, strict=True) if own == series >= FEWEST_KEYS]
 
 
 def _repeated_words(table: pl.LazyFrame, types: Types, texts: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from tsx.errors import ConfigError
 from tsx.io.raw_table import RawTable
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Roles
-from tsx.table.infer_roles import is_text
+from tsx.table.infer_roles import is_id_name, is_text
 from tsx.wording import column_list
 
 WORD = (
@@ -25,8 +25,8 @@ ROW, POSITION = "row", "position"
 def split_texts(raw: RawTable, roles: Roles, column: str) -> tuple[RawTable, Roles]:
     """The table with a row for each word of the texts in `column`, and the roles of its columns.
 
-    Words are in small letters. Their place in the text is the time; the row of the table is the id, unless columns are
-    named for it, whose rows then follow one another. A text without words is one row without a word.
+    Words are in small letters. Their place in the text is the time; the id is that of the row (`_key`), unless columns
+    are named for it, whose rows then follow one another. A text without words is one row without a word.
     Errors: ConfigError `column-not-found`, `column-type-wrong`.
     """
     types = dict(raw.rows.collect_schema())
@@ -45,17 +45,32 @@ def split_texts(raw: RawTable, roles: Roles, column: str) -> tuple[RawTable, Rol
             where=column,
         )
     row, position = _free(ROW, types), _free(POSITION, types)
-    ids = roles.id or (row,)
+    key = None if roles.id else _key(raw.rows, types, {column, *roles.besides_time})
+    ids = roles.id or (key or row,)
     words = pl.col(column).cast(pl.String).str.to_lowercase().str.extract_all(WORD)
-    rows = raw.rows if roles.id and row not in roles.id else raw.rows.with_row_index(row, 1)
+    rows = raw.rows if row not in ids else raw.rows.with_row_index(row, 1)
     rows = rows.with_columns(pl.when(words.list.len() > 0).then(words)).explode(column)
     rows = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over(ids).alias(position))
-    decision = Decision("text", column, "each word and each mark of it is a step, in small letters")
+    decisions = [Decision("text", column, "each word and each mark of it is a step, in small letters")]
+    if key is not None:
+        decisions.append(Decision("id", key, "its value is another one in every row"))
     past = tuple(dict.fromkeys((*roles.past, column)))
     return (
-        replace(raw, rows=rows, decisions=(*raw.decisions, decision)),
+        replace(raw, rows=rows, decisions=(*raw.decisions, *decisions)),
         replace(roles, id=ids, time=(position,), past=past),
     )
+
+
+def _key(rows: pl.LazyFrame, types: dict[str, pl.DataType], taken: set[str]) -> str | None:
+    """The first column that has another value in every row: of those named as ids, then of whole numbers."""
+    free = {name: dtype for name, dtype in types.items() if name not in taken}
+    named = [name for name, dtype in free.items() if is_id_name(name) and (is_text(dtype) or dtype.is_integer())]
+    whole = [name for name, dtype in free.items() if dtype.is_integer() and name not in named]
+    if not named and not whole:
+        return None
+    facts = rows.select(pl.len(), *(pl.col(name).drop_nulls().n_unique() for name in (*named, *whole)))
+    length, *values = facts.collect(engine="streaming").row(0)
+    return next((name for name, own in zip((*named, *whole), values, strict=True) if own == length), None)
 
 
 def _free(name: str, taken: dict[str, pl.DataType]) -> str:
