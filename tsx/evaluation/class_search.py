@@ -43,6 +43,11 @@ class SearchedClasses:
     folds: Sequence[np.ndarray]
     metric: str = METRIC
 
+    @property
+    def scored_on(self) -> str:
+        """What the folds are, in words."""
+        return "labelled series, each held out in turn"
+
     @classmethod
     def of(
         cls, panel: Panel, classes: Classes, settings: Settings, search: Search, given: dict[str, Any]

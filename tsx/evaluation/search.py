@@ -65,6 +65,7 @@ class Tuning:
                    was scored on, `seconds`, then a column per choice
     importance     share of the scores' variance that each choice explains; None: too few trials to say
     sentence       the verdict in words
+    scored_on      what the folds are, in words
     given          what the user fixed for the fit, by name; `to_toml` writes it beside `best`
 
     Examples:
@@ -83,6 +84,7 @@ class Tuning:
     trials: pl.DataFrame
     importance: dict[str, float] | None
     sentence: str
+    scored_on: str
     notes: tuple[str, ...]
     given: dict[str, Any]
     study: Path | None
@@ -169,6 +171,11 @@ class Searched:
     space: Space
     folds: Sequence[Fold]
     metric: str
+
+    @property
+    def scored_on(self) -> str:
+        """What the folds are, in words."""
+        return "a rolling backtest; the newest rows were not used"
 
     @classmethod
     def of(cls, plain: Panel, reading: Reading, settings: Settings, search: Search) -> Searched:
@@ -271,6 +278,9 @@ class Subject(Protocol):
 
     @property
     def metric(self) -> str: ...
+
+    @property
+    def scored_on(self) -> str: ...
 
     def errors(self, piece: FoldOfTrial, progress: Progress, checkpoints: Checkpoints) -> np.ndarray:
         """(2): sum and count of the errors."""
@@ -519,6 +529,7 @@ def tuning_of(trials: list[Trial], importance: dict[str, float] | None, run: Tri
         trials=_frame(trials, default),
         importance=importance,
         sentence=_sentence(run, trials, own.score, best, gain, better, worth),
+        scored_on=run.subject.scored_on,
         notes=tuple(run.notes),
         given=given,
         study=None if run.search.study is None else Path(run.search.study),

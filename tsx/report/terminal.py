@@ -195,7 +195,7 @@ def render_tune(tuning: Tuning) -> RenderableType:
     states = tuning.trials["state"].to_list()
     ended = [f"{states.count(state)} {state}" for state in ("whole", "pruned", "failed") if state in states]
     trials = f"{count(len(states), 'trial')} ({', '.join(ended)}), scored on "
-    trials += f"{count(tuning.folds, 'fold')} of a rolling backtest; the newest rows were not used."
+    trials += f"{count(tuning.folds, 'fold')} of {tuning.scored_on}."
     notes = [trials, *map(_as_sentence, tuning.notes)]
     if tuning.importance is None and tuning.defaults:
         notes.append("Too few trials to say which choices matter.")

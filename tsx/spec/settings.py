@@ -7,6 +7,7 @@
 """
 
 # No `from __future__ import annotations`: a declaration reads the type of its field.
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -474,6 +475,13 @@ class Choosing(Checked):
             )
         if self.cost:
             self.costs  # noqa: B018 - raises where they are no costs
+
+    def changed(self, asked: Mapping[str, Any]) -> "Choosing":
+        """With what is `asked` anew; a threshold takes the place of costs, and costs that of a threshold."""
+        kept = {"threshold": self.threshold, "cost": self.cost, "abstain": self.abstain}
+        if {"threshold", "cost"} & {*asked}:
+            kept |= {"threshold": None, "cost": ()}
+        return Choosing(**{**kept, **asked})
 
     @property
     def costs(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
 from tsx.store.manifest import ClassifierManifest
-from tsx.wording import class_column, verb
+from tsx.wording import class_column, percent, verb
 from tsx.workflows.fit_classifier import check_choosing
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.recording import check_key, record_classes
@@ -77,8 +77,7 @@ def classify(
     classifier, manifest = fitted or load_classifier(model, device=request["device"])
     own = {one.name: request.given[one.name] for one in declared(Choosing) if one.name in request.given}
     if own:
-        stored = {} if {"threshold", "cost"} & {*own} else {"threshold": classifier.choosing.cut}
-        choosing = Choosing(**{"abstain": classifier.choosing.abstain, **stored, **own})
+        choosing = classifier.choosing.changed(own)
         check_choosing(choosing, len(classifier.config.classes))
         classifier = replace(classifier, choosing=choosing)
     panel = open_to_classify(
@@ -134,7 +133,7 @@ def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> 
     if open_ones:
         message = (
             f"the label of {open_ones:,} of {len(series):,} series is left empty: more than one class is among those "
-            f"that hold the true one in {1 - (classifier.choosing.abstain or 0):.0%} of the series"
+            f"that hold the true one in {percent(1 - (classifier.choosing.abstain or 0))} of the series"
         )
         findings.append(Finding("label-left-open", message, label))
     return Classification(frame, classifier.schema, config.classes, tuple(findings))

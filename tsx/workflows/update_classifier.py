@@ -152,7 +152,7 @@ def _check_same(classifier: Classifier, manifest: ClassifierManifest, request: R
 
 def _choosing(classifier: Classifier, request: Request) -> Choosing:
     named = {one.name: request.given[one.name] for one in declared(Choosing) if one.name in request.given}
-    choosing = Choosing(**named) if named else classifier.choosing
+    choosing = classifier.choosing.changed(named)
     check_choosing(choosing, len(classifier.config.classes))
     return choosing
 

@@ -34,7 +34,7 @@ def wanted_class(text: str, label: str, classes: tuple[str, ...]) -> int:
     if not equals or name not in ("label", label) or wanted not in classes:
         raise ConfigError(
             "setting-unknown",
-            f"counterfactual is {text!r}, and the model classifies series",
+            f"counterfactual is {text!r}, which names none of the {len(classes):,} classes of the model",
             hint="write it as label=CLASS, with a class as it stands in the columns p_CLASS of `tsx classify`",
             where="counterfactual",
         )
