@@ -297,6 +297,19 @@ def test_an_update_that_abstains_keeps_the_threshold_of_the_fit(tmp_path: Path) 
     assert again.classifier.choosing.cut == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("verb", [tsx.inspect, tsx.fit])
+def test_a_table_of_labelled_series_that_is_to_be_forecast_names_its_label(verb: Any) -> None:
+    word = (pl.col("hour") % 3).cast(pl.String).alias("token")
+    tokens = stays(6).select(pl.col("stay").alias("review"), pl.col("hour").alias("position"), word, "outcome")
+    for table in (stays(6), tokens):
+        with pytest.raises(TsxError) as raised:
+            verb(table)
+        assert raised.value.hint.endswith("or learn a class of each series: tsx fit DATA --label outcome")
+    with pytest.raises(TsxError) as raised:
+        verb(stays(6).drop("outcome"))
+    assert "--label" not in raised.value.hint
+
+
 def test_inspect_suggests_a_column_that_looks_like_an_outcome() -> None:
     table = stays(20).with_columns(hour=pl.col("hour") + 2000).rename({"hour": "year", "stay": "stay_id"})
     columns = {column.name: column for column in tsx.inspect(table, target="pulse").overview.columns}

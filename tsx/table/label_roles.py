@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import polars as pl
 
-from tsx.errors import ConfigError, DataError
+from tsx.errors import ConfigError, DataError, TsxError
+from tsx.io.database import Query
 from tsx.io.failures import collecting
+from tsx.io.source import Source, scan
 from tsx.spec.decision import Decision
 from tsx.spec.schema import Schema, one_or_several
+from tsx.spec.settings import Reading, Roles
 from tsx.table.infer_roles import (
     MOST_CANDIDATES,
     Types,
@@ -22,13 +28,23 @@ from tsx.table.infer_roles import (
     kind_of,
 )
 from tsx.table.roles import check_types, with_words
-from tsx.table.tidy import Table
+from tsx.table.tidy import Table, tidy_sequences
 from tsx.wording import and_list, count, verb
 
+OUTCOME = re.compile(
+    r"(?:^|[^a-z])(?:label|class|outcome|result|died|dead|death|deceased|mortality|surviv\w*|readmi\w*|diagnos\w*|"
+    r"sentiment|digit|churn\w*|default\w*|failed|failure|fault|success|fraud\w*|event)(?:[^a-z]|$)"
+)
+"""Names of what happened to a whole series."""
 FEWEST_KEYS = 50
 """Series from which another whole number or text in each of them is a key: of fewer, ages may all differ."""
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
 """Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
+
+
+def is_outcome_name(name: str) -> bool:
+    """Whether a column of this name may hold what happened to a whole series."""
+    return OUTCOME.search(name.casefold()) is not None
 
 
 def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
@@ -135,6 +151,33 @@ def _repeated_words(table: pl.LazyFrame, types: Types, texts: Sequence[str]) -> 
     )
     row = facts.collect(engine="streaming").row(0, named=True)
     return [name for k, name in enumerate(read) if 2 * row[f"\x1f{k}"] <= row["\x1frows"]]
+
+
+@contextmanager
+def hinting_at_label(data: Source, roles: Roles, reading: Reading) -> Iterator[None]:
+    """An error about a table to forecast that holds labelled series says how to classify these."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        if (label := _likely_label(data, roles, reading)) is not None:
+            error.hint += f"; or learn a class of each series: tsx fit DATA --label {shlex.quote(label)}"
+        raise
+
+
+def _likely_label(data: Source, roles: Roles, reading: Reading) -> str | None:
+    """The first column named as an outcome under which a table holds labelled series; None where there is none.
+
+    Standard input cannot be read a second time, and a query is not asked again.
+    """
+    if isinstance(data, Query) or str(data) == "-":
+        return None
+    with suppress(TsxError):
+        raw = scan(data, reading)
+        for name in filter(is_outcome_name, raw.rows.collect_schema()):
+            with suppress(TsxError):
+                find_label_roles(tidy_sequences(raw, Roles(id=roles.id, time=roles.time, label=name), reading))
+                return name
+    return None
 
 
 def check_label_type(name: str, dtype: pl.DataType) -> None:

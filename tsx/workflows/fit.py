@@ -41,6 +41,7 @@ from tsx.store.layout import CHECKPOINT
 from tsx.store.lock import writing_to
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.store.versions import add, publish
+from tsx.table.label_roles import hinting_at_label
 from tsx.training.fit import (
     continue_training,
     fit_before_holdout,
@@ -177,7 +178,9 @@ def fit(data: Source, request: Request, progress: Progress) -> Fit:
         place_of(model, request["wait"] or 0, group) as place,
         large_arrays_in(place / CHECKPOINT),
     ):
-        read = open_table(data, request.part(Roles), request.part(Reading), request["freq"], progress, settings)
+        roles, reading = request.part(Roles), request.part(Reading)
+        with hinting_at_label(data, roles, reading):
+            read = open_table(data, roles, reading, request["freq"], progress, settings)
         run = run_of(request, read.panel)
         identify(progress, run)
         challenge = _challenge(model, data) if request["if_better"] else unchallenged

@@ -7,7 +7,6 @@ time.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -35,6 +34,7 @@ from tsx.spec.schema import Schema
 from tsx.spec.setting import declared
 from tsx.spec.settings import Reading, Roles
 from tsx.spec.verbs import FIT, Request
+from tsx.table.label_roles import hinting_at_label, is_outcome_name
 from tsx.table.roles import RoleSuggestion
 from tsx.table.sentinels import sentinels_of
 from tsx.table.tidy import Table, tidy, typed
@@ -52,11 +52,6 @@ ROW = "__row"
 SUGGESTIBLE = ("number", "whole number", "yes/no", "text")
 SAME = 0.95
 """A column that moves with the target so closely is rarely a cause of it."""
-OUTCOME = re.compile(
-    r"(?:^|[^a-z])(?:label|class|outcome|result|died|dead|death|deceased|mortality|surviv\w*|readmi\w*|diagnos\w*|"
-    r"sentiment|digit|churn\w*|default\w*|failed|failure|fault|success|fraud\w*|event)(?:[^a-z]|$)"
-)
-"""Names of what happened to a whole series."""
 MOST_OUTCOMES = 100
 """Values that a column of outcomes has at most."""
 
@@ -175,7 +170,8 @@ class Inspection(Shown):
 def inspect(data: Source, request: Request, progress: Progress) -> Inspection:
     """Inspect a table, as `tsx.inspect` says. Raises as `tsx.inspect` does."""
     table_request = TableRequest(data, request.part(Roles), request.part(Reading), request["freq"])
-    read = open_table(data, table_request.roles, table_request.reading, table_request.freq, progress)
+    with hinting_at_label(data, table_request.roles, table_request.reading):
+        read = open_table(data, table_request.roles, table_request.reading, table_request.freq, progress)
     return inspect_table(read, table_request)
 
 
@@ -388,7 +384,7 @@ def _suggest(
         if name in same:
             together = f"correlation {same[name]:.2f} within a series"
             suggestions[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
-        elif OUTCOME.search(name.casefold()) and few[name] and name in per_series:
+        elif is_outcome_name(name) and few[name] and name in per_series:
             reason = "constant within each series and named as an outcome: classify it with --label"
             suggestions[name] = ("label", f"{reason}; as an input it would give the answer away")
         elif name in constant:
