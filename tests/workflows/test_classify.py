@@ -299,7 +299,7 @@ def test_an_update_that_abstains_keeps_the_threshold_of_the_fit(tmp_path: Path) 
 
 @pytest.mark.parametrize("verb", [tsx.inspect, tsx.fit])
 def test_a_table_of_labelled_series_that_is_to_be_forecast_names_its_label(verb: Any) -> None:
-    word = (pl.col("hour") % 3).cast(pl.String).alias("token")
+    word = pl.concat_str(pl.lit("word"), (pl.col("hour") % 3).replace_strict({0: "a", 1: "b", 2: "c"})).alias("token")
     tokens = stays(6).select(pl.col("stay").alias("review"), pl.col("hour").alias("position"), word, "outcome")
     for table in (stays(6), tokens):
         with pytest.raises(TsxError) as raised:
