@@ -7,7 +7,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tsx.profile.personal_data import GIVEN, Suspicion, suspect_columns
@@ -148,6 +148,8 @@ def test_a_few_stray_values_do_not_hide_a_kind():
     assert kind("x", [*(f"+44 20 {d}" for d in digits(90, 8)), "none", "ask"]) == "phone"
 
 
+@example("^)$", ["x"])
+@example("^$", [])
 @given(st.text(max_size=30), st.lists(st.one_of(st.none(), st.text(max_size=12)), max_size=20))
 def test_any_name_and_any_text_can_be_judged(name, values):
     found = suspicion(name, pl.Series(values, dtype=pl.String))

@@ -186,15 +186,15 @@ def suspect_columns(sample: pl.DataFrame, beside: Collection[str] = ()) -> tuple
 
 
 def _suspect(column: pl.Series) -> Suspicion | None:
-    dtype = column.dtype
+    dtype, unnamed = column.dtype, column.alias("values")  # Polars takes some names for patterns of names
     if isinstance(dtype, (pl.Date, pl.Datetime)):
-        return _birth_dates(column)
+        return _birth_dates(column.name, unnamed)
     if not (dtype.is_integer() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))):
         return None
     named = _named(column.name)
     if dtype.is_integer() and named is None:
         return None
-    values = column.drop_nulls().unique().sort().head(MOST_VALUES).cast(pl.String).str.strip_chars()
+    values = unnamed.drop_nulls().unique().sort().head(MOST_VALUES).cast(pl.String).str.strip_chars()
     values = values.filter(values != "")
     if not len(values):
         return None
@@ -214,7 +214,7 @@ def _by_name(name: str, values: pl.Series, named: Kind | None) -> Suspicion | No
         letters = _share(values, r"\p{L}")
         return Suspicion(name, named, "by its name", letters) if letters >= USUAL else None
     if named == "birth-date":
-        return _birth_dates(values.alias(name))
+        return _birth_dates(name, values)
     return _by_name_and_form(name, values, named, TEXT_FORMS)
 
 
@@ -241,7 +241,7 @@ def _by_form(name: str, values: pl.Series) -> Suspicion | None:
             return _suspicion(name, kind, share, values)
     if tokens & HARMLESS:
         return None
-    return _birth_dates(values.alias(name)) or _long_numbers(name, values)
+    return _birth_dates(name, values) or _long_numbers(name, values)
 
 
 def _persons(name: str, tokens: set[str], values: pl.Series) -> Suspicion | None:
@@ -273,10 +273,10 @@ def _long_numbers(name: str, values: pl.Series) -> Suspicion | None:
     return _suspicion(name, "record-number", share, values)
 
 
-def _birth_dates(column: pl.Series) -> Suspicion | None:
+def _birth_dates(name: str, values: pl.Series) -> Suspicion | None:
     """Days between 1900 and 2015 that spread over decades; under a name for birth dates any spread will do."""
-    name, named = column.name, _named(column.name) == "birth-date"
-    years = _years(column.drop_nulls())
+    named = _named(name) == "birth-date"
+    years = _years(values.drop_nulls())
     if years is None or not len(years):
         return None
     within = float(years.is_between(1900, 2015).mean() or 0.0)  # type: ignore[arg-type]
