@@ -358,6 +358,13 @@ def _with_what_came_after() -> str:
     return "\n".join(["patient,hour,pulse,autopsy,outcome", *told, ""])
 
 
+def _of_persons() -> str:
+    """Two stays of every person."""
+    made = [line.rsplit(",", 1) for line in stays(lambda n: OUTCOMES[n % 2]).splitlines()[1:]]
+    owned = [f"{before},{int(before[1:3]) // 2},{outcome}" for before, outcome in made]
+    return "\n".join(["patient,hour,pulse,person_id,outcome", *owned, ""])
+
+
 def _classified_in_doubt() -> Any:
     known = pl.read_csv(io.StringIO(stays(lambda n: OUTCOMES[n % 2])))
     tsx.fit(known, label="outcome", model="new", max_steps=1)
@@ -366,6 +373,7 @@ def _classified_in_doubt() -> Any:
 
 LABELS = [
     Example("series-without-label", FIT_STAYS, {"stays.csv": stays(lambda n: "" if n == 3 else OUTCOMES[n % 2])}),
+    Example("series-share-id", FIT_STAYS, {"stays.csv": _of_persons()}),
     Example("rare-classes", FIT_STAYS, {"stays.csv": stays(lambda n: "died" if n < 3 else OUTCOMES[n % 2])}),
     Example("empty-series", _classified_without_values),
     Example("label-given-away", FIT_STAYS, {"stays.csv": _with_what_came_after()}),

@@ -274,6 +274,22 @@ def test_a_flag_that_is_set_after_the_outcome_is_noticed_and_one_that_is_not_is_
     assert "label-given-away" not in [one.code for one in found]
 
 
+def test_stays_of_one_patient_are_noticed_unless_they_are_kept_together(tmp_path: Path) -> None:
+    owned = stays(24).with_columns(person_id=pl.col("stay").str.slice(1).cast(pl.Int64) // 3)
+    asked = {"label": "outcome", "model": tmp_path / "m", "max_steps": 1}
+    (finding,) = [one for one in tsx.fit(owned, **asked).findings if one.code == "series-share-id"]
+    assert (finding.where, finding.severity) == ("person_id", "warning")
+    assert "24 series have 8 different values" in finding.message
+    assert "--keep-together person_id" in finding.message
+    kept = tsx.fit(owned, keep_together="person_id", **asked).findings
+    assert "series-share-id" not in [one.code for one in kept]
+    named = tsx.fit(owned.rename({"person_id": "patient"}), **asked)
+    assert "series-share-id" in [one.code for one in named.findings]
+    assert "patient" not in named.classifier.schema.static
+    apart = owned.with_columns(person_id=pl.col("stay").rank("dense"))
+    assert "series-share-id" not in [one.code for one in tsx.fit(apart, **asked).findings]
+
+
 def test_a_number_of_its_own_in_every_series_is_no_input(tmp_path: Path) -> None:
     numbered = stays(60).with_columns(admission=pl.col("stay").str.slice(1).cast(pl.Int64) + 70_000)
     decided = {

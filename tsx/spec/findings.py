@@ -44,6 +44,7 @@ WARNINGS = (
     "series-left-out",
     "series-missing",
     "series-not-in-total",
+    "series-share-id",
     "series-without-target",
     "stuck-values",
     "time-backwards",

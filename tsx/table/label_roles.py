@@ -13,7 +13,7 @@ from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.database import Query
 from tsx.io.failures import collecting
 from tsx.io.source import Source, scan
-from tsx.spec.decision import Decision
+from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema, one_or_several
 from tsx.spec.settings import Reading, Roles
 from tsx.table.infer_roles import (
@@ -36,10 +36,28 @@ OUTCOME = re.compile(
     r"sentiment|digit|churn\w*|default\w*|failed|failure|fault|success|fraud\w*|event)(?:[^a-z]|$)"
 )
 """Names of what happened to a whole series."""
+OWNERS = (
+    "patient",
+    "person",
+    "subject",
+    "customer",
+    "client",
+    "user",
+    "member",
+    "animal",
+    "driver",
+    "machine",
+    "device",
+)
 FEWEST_KEYS = 50
 """Series from which another whole number or text in each of them is a key: of fewer, ages may all differ."""
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
 """Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
+
+
+def _says_whose(name: str) -> bool:
+    """Whether a column of this name may say whose a series is, so that several belong together."""
+    return is_id_name(name) or name.casefold() in OWNERS
 
 
 def is_outcome_name(name: str) -> bool:
@@ -97,14 +115,14 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         if not static:
             usable = [name for name in free if constant[name] and (name in numeric or is_text(types[name]))]
             keys = _keys(table, ids, [name for name in usable if types[name].is_integer() or is_text(types[name])])
-            static = tuple(name for name in usable if name not in keys)
+            static = tuple(name for name in usable if name not in keys and not _says_whose(name))
             if static:
                 decisions.append(Decision("static", list(static), "constant within each series"))
         unused = [name for name in free if name not in (*past, *static)]
         if unused:
             reason = (
                 "text or times that vary within series, the same in every row, whole numbers or text of its own in "
-                "every series, which tell nothing of others, or not among those you named"
+                "every series, which tell nothing of others, whose the series are, or not among those you named"
             )
             decisions.append(Decision("unused_columns", unused, reason))
         if not past:
@@ -151,6 +169,33 @@ def _repeated_words(table: pl.LazyFrame, types: Types, texts: Sequence[str]) -> 
     )
     row = facts.collect(engine="streaming").row(0, named=True)
     return [name for k, name in enumerate(read) if 2 * row[f"\x1f{k}"] <= row["\x1frows"]]
+
+
+def shared_ids(tidied: Table, schema: Schema) -> tuple[Finding, ...]:
+    """That series share values of a column named as an id: held out apart, each would tell of the other.
+
+    Nothing where it is said what to keep together.
+    """
+    table, ids = tidied.rows, schema.id_names
+    named = [name for name in table.collect_schema() if _says_whose(name) and name not in (*ids, schema.time)]
+    if schema.together is not None or not named:
+        return ()
+    constant = _constant(table, ids, named)
+    named = [name for name in named if constant[name] and name not in (schema.label, *schema.columns)]
+    if not named:
+        return ()
+    firsts = table.group_by(ids).agg(pl.col(name).drop_nulls().first() for name in named)
+    series, *values = firsts.select(pl.len(), pl.col(named).drop_nulls().n_unique()).collect(engine="streaming").row(0)
+    return tuple(
+        Finding(
+            "series-share-id",
+            f"{series:,} series have {own:,} different values of {name!r}; where those of one belong together, hold "
+            f"them out together with --keep-together {name}",
+            name,
+        )
+        for name, own in zip(named, values, strict=True)
+        if own < series
+    )
 
 
 @contextmanager

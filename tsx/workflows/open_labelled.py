@@ -14,7 +14,7 @@ from tsx.progress import SILENT, Progress
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Duplicates, Reading, Roles
 from tsx.spec.shares import Share
-from tsx.table.label_roles import find_label_roles
+from tsx.table.label_roles import find_label_roles, shared_ids
 from tsx.table.roles import check_schema
 from tsx.table.texts import split_texts
 from tsx.table.tidy import check_cells, tidy_sequences
@@ -38,7 +38,7 @@ def open_labelled(data: Source, roles: Roles, reading: Reading, freq: str | None
             raw, roles = split_texts(raw, roles, reading.text)
         table = tidy_sequences(raw, roles, reading)
         schema, chosen = find_label_roles(table)
-        noticed = check_cells(table, schema)
+        noticed = (*check_cells(table, schema), *shared_ids(table, schema))
         read = read_table(table, schema, freq, progress)
     panel = replace(read.panel, findings=(*table.findings, *noticed, *read.panel.findings))
     decisions = (*table.decisions, *chosen, *read.decisions)
