@@ -12,6 +12,7 @@ import polars as pl
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.io.database import Query
 from tsx.io.failures import collecting
+from tsx.io.remote import is_remote
 from tsx.io.source import Source, scan
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema, one_or_several
@@ -205,16 +206,17 @@ def hinting_at_label(data: Source, roles: Roles, reading: Reading) -> Iterator[N
         yield
     except (ConfigError, DataError) as error:
         if (label := _likely_label(data, roles, reading)) is not None:
-            error.hint += f"; or learn a class of each series: tsx fit DATA --label {shlex.quote(label)}"
+            instead = f"learn a class of each series: tsx fit DATA --label {shlex.quote(label)}"
+            error.hint = "; or ".join(filter(None, (error.hint, instead)))
         raise
 
 
 def _likely_label(data: Source, roles: Roles, reading: Reading) -> str | None:
     """The first column named as an outcome under which a table holds labelled series; None where there is none.
 
-    Standard input cannot be read a second time, and a query is not asked again.
+    Standard input cannot be read a second time, and a query or a remote table is not asked again.
     """
-    if isinstance(data, Query) or str(data) == "-":
+    if isinstance(data, Query) or str(data) == "-" or is_remote(data):
         return None
     with suppress(TsxError):
         raw = scan(data, reading)
