@@ -19,7 +19,7 @@ from tsx.evaluation.verdict import judge, simple_words
 from tsx.model.pretrained.forecaster import pretrained_quantiles
 from tsx.model.pretrained.network import shipped
 from tsx.model.pretrained.windows import FEWEST, LONGEST
-from tsx.panel.lookup import in_parts, newest_centred, targets_after
+from tsx.panel.lookup import in_parts, last_observed, newest_centred, targets_after
 from tsx.panel.panel import Panel
 from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision
@@ -183,12 +183,8 @@ def _hold_out(panel: Panel, config: WithoutFitConfig) -> HoldOut | None:
     held = hold_out(panel, config.horizon, BEFORE)
     if held is None:
         return None
-    back = held.cutoffs[:, None] - np.arange(config.context_length)
-    inside = np.where(
-        back >= 0, panel.values[panel.offsets[held.series][:, None] + np.maximum(back, 0), TARGET], np.nan
-    )
-    ahead = targets_after(panel, held.series, held.cutoffs, config.horizon)
-    seen = ~np.isnan(inside).all(1) & ~np.isnan(ahead).all(1)
+    before = last_observed(panel, held.series, held.cutoffs) > held.cutoffs - config.context_length
+    seen = before & ~np.isnan(targets_after(panel, held.series, held.cutoffs, config.horizon)).all(1)
     return held._replace(series=held.series[seen], cutoffs=held.cutoffs[seen]) if seen.any() else None
 
 

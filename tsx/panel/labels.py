@@ -16,7 +16,7 @@ from tsx.wording import class_column, count, value_preview, verb
 MOST_CLASSES = 1000
 FEWEST_SERIES, FEWEST_GROUPS = 10, 2
 MOST_LOOKED_AT = 10_000
-"""Values of a column after which most that are no flags are known."""
+"""Rows after which most columns that are no flags are known."""
 FEWEST_TOLD = 20
 """Series of which a column must tell every label before that is no chance."""
 FEW_SERIES = 10
@@ -143,11 +143,11 @@ def _leaks(panel: Panel, classes: Classes, label: str) -> list[Finding]:
     columns = {name: panel.static_values[known, k] for k, name in enumerate(numbers)}
     columns |= {name: texts[name].gather(known).rank("dense").fill_null(0).to_numpy() for name in texts.columns}
     told = [(f"static column {name!r} alone tells", name) for name, column in columns.items() if _tells(column, codes)]
+    owner = np.repeat(np.arange(len(panel)), np.diff(panel.offsets))
     for channel, name in enumerate(panel.schema.channels):
-        values = panel.values[:, channel] + np.repeat(panel.centers[:, channel], np.diff(panel.offsets))
-        seen = values[~np.isnan(values)]
-        if len(np.unique(seen[:MOST_LOOKED_AT])) > len(classes.names) or len(np.unique(seen)) > len(classes.names):
-            continue  # no flag: that a measurement tells the classes apart may be what was to be found
+        # Of flags alone: that a measurement tells the classes apart may be what was to be found.
+        if (values := _flag(panel, channel, owner, len(classes.names))) is None:
+            continue
         largest = np.fmax.reduceat(values, panel.offsets[:-1])[known]
         if _tells(np.nan_to_num(largest, nan=-np.inf), codes):
             told.append((f"a flag in column {name!r} alone tells", name))
@@ -160,6 +160,15 @@ def _leaks(panel: Panel, classes: Classes, label: str) -> list[Finding]:
         )
         for what, name in told
     ]
+
+
+def _flag(panel: Panel, channel: int, owner: np.ndarray, most: int) -> np.ndarray | None:
+    """A channel's value of every row, whose series is `owner`, where they are no more than so many; None otherwise."""
+    for rows in (MOST_LOOKED_AT, len(owner)):
+        values: np.ndarray = panel.values[:rows, channel] + panel.centers[owner[:rows], channel]
+        if len(np.unique(values[~np.isnan(values)])) > most:
+            return None
+    return values
 
 
 def _tells(column: np.ndarray, codes: np.ndarray) -> bool:

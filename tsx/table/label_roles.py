@@ -153,10 +153,14 @@ def _keys(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> li
     """
     if not columns:
         return []
-    firsts = table.group_by(ids).agg(pl.col(name).drop_nulls().first() for name in columns)
-    facts = firsts.select(pl.len(), *(pl.col(name).n_unique() for name in columns))
+    facts = _of_series(table, ids, columns).select(pl.len(), *(pl.col(name).n_unique() for name in columns))
     series, *values = facts.collect(engine="streaming").row(0)
     return [name for name, own in zip(columns, values, strict=True) if own == series >= FEWEST_KEYS]
+
+
+def _of_series(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> pl.LazyFrame:
+    """A row for each series, with what it has in columns that are constant within series."""
+    return table.group_by(ids).agg(pl.col(name).drop_nulls().first() for name in columns)
 
 
 def _repeated_words(table: pl.LazyFrame, types: Types, texts: Sequence[str]) -> list[str]:
@@ -185,8 +189,8 @@ def shared_ids(tidied: Table, schema: Schema) -> tuple[Finding, ...]:
     named = [name for name in named if constant[name] and name not in (schema.label, *schema.columns)]
     if not named:
         return ()
-    firsts = table.group_by(ids).agg(pl.col(name).drop_nulls().first() for name in named)
-    series, *values = firsts.select(pl.len(), pl.col(named).drop_nulls().n_unique()).collect(engine="streaming").row(0)
+    facts = _of_series(table, ids, named).select(pl.len(), *(pl.col(name).drop_nulls().n_unique() for name in named))
+    series, *values = facts.collect(engine="streaming").row(0)
     return tuple(
         Finding(
             "series-share-id",

@@ -11,14 +11,12 @@ from tsx.evaluation.without_fit import Chosen, WithoutFitConfig, choose_without_
 from tsx.io.source import Source
 from tsx.model.pretrained.windows import HORIZON, SEASONS
 from tsx.panel.panel import Panel
-from tsx.profile.season import find_season
-from tsx.profile.series import likely_horizon
 from tsx.progress import SILENT, Progress, identify
 from tsx.spec.decision import Decision, Finding, announce
 from tsx.spec.settings import Reading, Roles, Sampling, Settings, Thresholds
 from tsx.spec.verbs import DEFAULT_MODEL, NEEDS_A_FIT, Request
 from tsx.training.choose_link import choose_floor
-from tsx.training.plan import Choices
+from tsx.training.plan import Choices, plan_task
 from tsx.wording import and_list, column_list, percent, verb
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.forecast import Forecast, check_forecast, forecast_panel, sampling_of
@@ -84,11 +82,10 @@ def _plan(panel: Panel, settings: Settings) -> tuple[WithoutFitConfig, tuple[Dec
             where="horizon",
         )
     choices = Choices()
-    found = find_season(panel)
-    season = choices.take("season", settings.season, int(found.value), found.reason)
-    likely = likely_horizon(panel, season)
-    why = likely.reason if likely.value <= HORIZON else f"{likely.reason}; without a fit at most {HORIZON}"
-    horizon = choices.take("horizon", settings.horizon, min(int(likely.value), HORIZON), why)
+    season, horizon = plan_task(panel, settings, choices)
+    if horizon > HORIZON:
+        horizon, usual = HORIZON, choices.decisions.pop()
+        choices.add(Decision("horizon", horizon, f"{usual.reason}; without a fit at most {HORIZON}"))
     floor = choices.add(choose_floor(panel))
     if season not in SEASONS:
         learnt = and_list([str(each) for each in SEASONS[1:]])
