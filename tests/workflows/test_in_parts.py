@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import resource
 import shutil
 import sqlite3
@@ -25,6 +26,7 @@ from tsx.errors import ConfigError, DataError, NotFound, UsageError, WriteError
 from tsx.workflows import forecast, merge
 from tsx.workflows.in_parts import _content
 from tsx.workflows.part_work import Job, open_worker
+from tsx.workflows.partition import _replacing
 
 ROWS, SERIES = 40, 30
 
@@ -383,6 +385,20 @@ def test_a_partition_for_which_there_is_no_room_blames_the_disk_and_leaves_nothi
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert error.value.code == "file-not-writable"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_a_writer_opens_while_its_folder_is_removed_leaves_no_failed_partition_behind(tmp_path):
+    late, remove = iter(["late.parquet"]), os.rmdir
+
+    def remove_later(path: str, **there: int) -> None:
+        for name in late:
+            (new / name).touch()
+        remove(path, **there)
+
+    with patch("os.rmdir", remove_later), pytest.raises(ZeroDivisionError), _replacing(tmp_path / "parts") as new:
+        raise ZeroDivisionError
+    assert not list(late)
     assert not list(tmp_path.iterdir())
 
 

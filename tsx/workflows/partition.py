@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ OPEN_ROWS = 8_000_000
 SMALLEST_GROUP = 5_000
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where a disk, or a user's share of it, is full."""
+REMOVE_AGAIN = (0.02, 0.1, 0.5)
+"""Seconds to wait before each further attempt to remove a folder."""
 
 
 @dataclass(frozen=True)
@@ -220,9 +223,18 @@ def _replacing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         finally:
             os.close(descriptor)
-            shutil.rmtree(new, ignore_errors=True)
+            _remove(new)
     except OSError as error:
         raise failed_to_write(folder, error) from None
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which a writer of another part may still open a file after the first one has failed."""
+    for wait in (0.0, *REMOVE_AGAIN):
+        sleep(wait)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 @contextmanager
