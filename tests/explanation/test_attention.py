@@ -182,4 +182,4 @@ def test_attention_of_which_nothing_is_believed_is_weak_however_sharp_it_is():
         network.additive.network_weight.fill_(0.0)
     check = attention_check(network, batch, mean_attention(network, batch))
     assert (check.figure, check.verdict) == (0.0, "weak")
-    assert "the smoothing's alone" in check.sentence
+    assert "does not depend on the attention" in check.sentence

@@ -164,10 +164,13 @@ class SequenceClassifier(nn.Module):
         """Logits (B, K)."""
         return self.logits(dict.fromkeys(self.routes, self.inputs(batch)), batch)
 
-    def logits(self, inputs: Mapping[str, Tensor], batch: SequenceBatch) -> Tensor:
-        """Logits (B, K) from what each of the `routes` reads of the steps, (B, T, I) each."""
+    def logits(self, inputs: Mapping[str, Tensor], batch: SequenceBatch, attended: Tensor | None = None) -> Tensor:
+        """Logits (B, K) from what each of the `routes` reads of the steps, (B, T, I) each.
+
+        `attended` (B, D): what stands in the place of attention's mean of the states.
+        """
         forward = inputs[FORWARD]
-        states = self.pooling(*self.states(forward, batch.lengths, inputs.get(BACKWARD)))
+        states = self.pooling(*self.states(forward, batch.lengths, inputs.get(BACKWARD)), attended)
         pooled = [states, self.statics(batch), self.patterns(inputs.get(CONVOLUTIONS, forward), batch)]
         logits: Tensor = self.head(torch.cat(pooled, -1))
         return logits

@@ -15,14 +15,16 @@ class AttentionCapabilities:
     """What a kind of attention can be asked.
 
     replaces_state  the decoder reads the attended state instead of the encoder's last one
+    pools_states    a classifier can read a mean of its states under these weights
     """
 
     replaces_state: bool = False
+    pools_states: bool = False
 
 
 ATTENTIONS: dict[str, AttentionCapabilities] = {
     "none": AttentionCapabilities(),
-    "temporal": AttentionCapabilities(),
+    "temporal": AttentionCapabilities(pools_states=True),
     "self": AttentionCapabilities(replaces_state=True),
 }
 """By the names that `--attention` takes."""

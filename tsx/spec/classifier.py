@@ -9,6 +9,8 @@ from tsx.spec.channels import Channels, embedded_size
 from tsx.spec.encoders import ENCODERS, Cell, EncoderCapabilities
 
 Pooling = Literal["last", "mean", "max", "attention"]
+POOLING: tuple[Pooling, ...] = ("last", "mean", "max")
+"""What is read where nothing else is asked for."""
 ClassKind = Literal["text", "whole", "boolean"]
 
 NO_CHANNELS = Channels(())
@@ -29,7 +31,8 @@ class ClassifierConfig:
     classes         as text, in the order of the outputs; `class_kind` says what the label column held
     segment         steps read in one recurrent step
     bidirectional   a second encoder reads the steps from the newest back
-    pooling         what of the hidden states the classes are read from
+    pooling         what of the hidden states the classes are read from: the last of each direction, their mean, the
+                    largest of each unit, a mean under weights that are learnt
     filters         outputs of each convolution beside the encoder; none: there are no convolutions
     dilations       steps from one that a fixed kernel reads to the next; none: there are no fixed kernels
     gaps            whether missing values come with a mask and the time since the channel was observed
@@ -48,7 +51,7 @@ class ClassifierConfig:
     layers: int = 1
     dropout: float = 0.0
     bidirectional: bool = True
-    pooling: tuple[Pooling, ...] = ("last", "mean", "max")
+    pooling: tuple[Pooling, ...] = POOLING
     filters: tuple[int, ...] = ()
     dilations: tuple[int, ...] = ()
     gaps: bool = False

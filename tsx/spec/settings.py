@@ -318,7 +318,8 @@ class Settings(Checked):
     dropout: float = setting(0.0, "Dropout between layers.", group=NETWORK, metavar="SHARE", least=0, below=1)
     attention: Attention = setting(
         "none",
-        "Attention over all hidden states. temporal: each step has its own; self: multi-head, from the last state.",
+        "Attention over all hidden states. temporal: each step has its own, or a label has one; self: multi-head, from "
+        "the last state.",
         group=NETWORK,
     )
     max_steps: int | None = setting(

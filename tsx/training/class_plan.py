@@ -11,8 +11,9 @@ from tsx.errors import ConfigError
 from tsx.model.categories import vocabulary_of, with_parts, words_at_once
 from tsx.panel.labels import Classes
 from tsx.panel.panel import Panel
+from tsx.spec.attentions import ATTENTIONS
 from tsx.spec.channels import Channels
-from tsx.spec.classifier import KERNEL_LENGTH, ClassifierConfig
+from tsx.spec.classifier import KERNEL_LENGTH, POOLING, ClassifierConfig, Pooling
 from tsx.spec.decision import Decision
 from tsx.spec.encoders import ENCODERS
 from tsx.spec.network import TrainingConfig
@@ -84,6 +85,7 @@ def plan_classifier(
         + (", so that masks and the time since each value was observed are read too" if missing >= LEAST_GAPS else ""),
     )
     choices.take("bidirectional", None, True, "nothing lies after a cutoff here: the steps are read from both ends")
+    pooling = choices.take("pooling", None, *_pooling(settings))
     filters = choices.take("convolution", None, *_filters(series, gaps))
     if settings.ensemble > 1:
         reason = f"as asked: {settings.ensemble} networks, from seeds of their own, for each part that is held out"
@@ -112,12 +114,28 @@ def plan_classifier(
         hidden_size=hidden_size,
         layers=settings.layers,
         dropout=dropout,
+        pooling=pooling,
         filters=filters,
         dilations=dilations,
         gaps=gaps,
         members=members,
         at_once=words_at_once(panel, channels),
     ), tuple(choices.decisions)
+
+
+def _pooling(settings: Settings) -> tuple[tuple[Pooling, ...], str]:
+    """What of the states the classes are read from, and why. Raises ConfigError `settings-contradict`."""
+    kind = settings.attention
+    if kind == "none":
+        return POOLING, "of all states; --attention temporal adds a mean under weights that are learnt"
+    if not ATTENTIONS[kind].pools_states:
+        raise ConfigError(
+            "settings-contradict",
+            f"attention {kind} is for a state that is decoded step by step, and a classifier reads all states at once",
+            hint=f"choose --attention {' or '.join(name for name, each in ATTENTIONS.items() if each.pools_states)}",
+            where="attention",
+        )
+    return (*POOLING, "attention"), "as asked, attention's mean of the states beside"
 
 
 def _filters(series: int, gaps: bool) -> tuple[tuple[int, ...], str]:

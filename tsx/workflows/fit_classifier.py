@@ -41,7 +41,7 @@ from tsx.workflows.unseen_words import unknown_shares
 
 OF_FORECASTS = (
     *(one.name for one in (*OF_SHAPE, *OF_ORIGINS)),
-    *("target", "future", "calendar", "holidays", "wide", "attention", "freeze_scale", "if_better"),
+    *("target", "future", "calendar", "holidays", "wide", "freeze_scale", "if_better"),
 )
 """Settings of a fit that mean nothing for a label."""
 

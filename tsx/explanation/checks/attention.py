@@ -5,6 +5,7 @@ Jain & Wallace (2019), section 4.2.1: weights that may be permuted without chang
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,6 @@ from torch import Tensor
 
 from tsx.explanation.ranks import spearman
 from tsx.model.batch import Batch
-from tsx.model.embedding import Encoded
-from tsx.model.member import Member
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
 
@@ -27,11 +26,11 @@ SHUFFLES = 8
 class ShuffledAttention:
     """Attention against the SHAP values, and against itself in another order.
 
-    used       whether the forecast depends on the network, and so on its attention, at all
+    used       whether what is explained depends on the network, and so on its attention, at all
     agreement  Spearman's rank correlation, over the segments, of mean attention and summed mean squares of SHAP values;
                None where one of them does not vary
-    moved      mean |change of the median| with each window's weights permuted over its observed segments, relative to
-               that with another window's context
+    moved      mean |change of the output| (of the median, of log-odds) with each window's weights permuted over its
+               observed segments, relative to that with another window's context
     """
 
     used: bool
@@ -53,25 +52,30 @@ def shuffled_attention(network: Network, population: Batch, shap_by_lag: np.ndar
         context, weights = member.attend(states, encoded)
         assert context is not None
         assert weights is not None
-        moved = _shuffling(member, states, encoded, context, weights)
+
+        def median(context: Tensor) -> Tensor:
+            return member.raw_outputs(states, encoded, context)[..., config.median]
+
+        moved = moved_by_shuffling(median, states, context, weights, member.embedding.segment_observed(encoded).any(-1))
     attended = weights.double().mean((0, 1)).flip(0).cpu().numpy()
     return ShuffledAttention(used=True, agreement=spearman(attended, by_segment), moved=moved)
 
 
-def _shuffling(member: Member, states: Tensor, encoded: Encoded, context: Tensor, weights: Tensor) -> float:
-    """Mean |change of the median| with shuffled weights over that with another window's context; 0 where none moves."""
+def moved_by_shuffling(
+    output: Callable[[Tensor], Tensor], states: Tensor, context: Tensor, weights: Tensor, seen: Tensor
+) -> float:
+    """Mean |change of the output| with shuffled weights over that with another window's context; 0 where none moves.
 
-    def median(context: Tensor) -> Tensor:
-        return member.raw_outputs(states, encoded, context)[..., member.config.median].double()
-
-    seen = member.embedding.segment_observed(encoded).any(-1)
+    `output` reads a context (B, L, D), which is weights (B, L, S) @ states (B, S, D). seen (B, S): the segments among
+    which weights are shuffled.
+    """
     random = torch.Generator().manual_seed(0)
-    before = median(context)
+    before = output(context).double()
     shuffled = replaced = 0.0
     for shift in range(1, SHUFFLES + 1):
         order = _orders(seen, random)[:, None].expand_as(weights)
-        shuffled += float((median(weights.gather(2, order) @ states) - before).abs().mean())
-        replaced += float((median(context.roll(shift, 0)) - before).abs().mean())
+        shuffled += float((output(weights.gather(2, order) @ states).double() - before).abs().mean())
+        replaced += float((output(context.roll(shift, 0)).double() - before).abs().mean())
     return shuffled / replaced if replaced > 0 else 0.0
 
 

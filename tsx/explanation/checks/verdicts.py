@@ -411,7 +411,7 @@ def attention(shuffled: ShuffledAttention) -> Judgement:
     (Wiegreffe & Pinter 2019).
     """
     if not shuffled.used:
-        words = "The forecast is the smoothing's alone, whatever the attention: do not read it as importance here."
+        words = "The forecast does not depend on the attention: do not read it as importance here."
         return 0.0, "weak", words
     figure = 0.0 if shuffled.agreement is None else shuffled.agreement
     agrees, decides = figure >= AGREEMENT, shuffled.moved >= SHUFFLED_ATTENTION

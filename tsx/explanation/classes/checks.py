@@ -19,7 +19,9 @@ from tsx.explanation.checks.deletion_insertion import autocorrelation_strength, 
 from tsx.explanation.checks.refutation import NOISE, Randomised, Stability, noise_stability, seed_stability
 from tsx.explanation.checks.repeat_checks import AGAIN, REPLACED, at_a_glance
 from tsx.explanation.checks.verdicts import NOISE_STABILITY, RANDOMISED_LAYERS, Evidence, Halves
+from tsx.explanation.classes.attention import has_attention, shuffled_class_attention
 from tsx.explanation.classes.run import ClassRun, ClassTask
+from tsx.explanation.classes.writer import Explained
 from tsx.explanation.ranks import rank_similarity
 from tsx.explanation.shap.shap_run import shapley_values
 from tsx.model.classifier import CombinedClassifier
@@ -45,6 +47,7 @@ WORDS = (
     ("forecasts", "series"),
     ("forecast", "prediction"),
     ("windows", "series"),
+    ("another window's", "another series'"),
     ("data's own autocorrelation", "correlation of each input with the label"),
 )
 """What the sentences of forecasts call by other names, and what it is here; the first first."""
@@ -107,6 +110,12 @@ class ClassRepeats:
         with checking("faithfulness"):
             faithful = faithfulness(chunk, references, values, random)
         self.evaluations += curves.evaluations + faithful.evaluations
+        attention = None
+        if has_attention(task.classifier.network):
+            with checking("attention"):
+                attention = shuffled_class_attention(
+                    task, run.tally.profile(Explained(task.panel, task.names, task.players))
+                )
         with checking("randomised layers"):
             randomised = at_a_glance(self._randomised, lambda found: found.figure, RANDOMISED_LAYERS)
         with checking("noise stability"):
@@ -125,6 +134,7 @@ class ClassRepeats:
             faithfulness=faithful,
             randomised=randomised,
             stability=stability,
+            attention=attention,
             seeds=seeds,
         )
 

@@ -5,6 +5,7 @@ A new measure is one file that defines a `ClassMeasure`, and its name in `MEASUR
 
 from __future__ import annotations
 
+from tsx.explanation.classes.attention import ATTENTION
 from tsx.explanation.classes.context_ablation import CONTEXT_ABLATION
 from tsx.explanation.classes.gradients import GRADIENT
 from tsx.explanation.classes.measure import ClassContext, ClassMeasure, ClassResults
@@ -13,7 +14,7 @@ from tsx.explanation.classes.surrogates import SURROGATES
 from tsx.explanation.measure import ResultsOf, take
 from tsx.progress import SILENT, Progress
 
-MEASURES: tuple[ClassMeasure, ...] = (CONTEXT_ABLATION, MEMORY, GRADIENT, SURROGATES)
+MEASURES: tuple[ClassMeasure, ...] = (CONTEXT_ABLATION, MEMORY, GRADIENT, ATTENTION, SURROGATES)
 """In the order of their findings within a group, the most consequential first."""
 
 

@@ -28,6 +28,11 @@ def largest(states: Tensor, valid: Tensor) -> Tensor:
     return states.masked_fill(~valid[..., None], NOWHERE).amax(1)
 
 
+def weighted(states: Tensor, weights: Tensor) -> Tensor:
+    """(B, S, D), (B, S) to (B, D): the sum of the states times their weights."""
+    return (weights[:, None] @ states)[:, 0]
+
+
 class AttentionPooling(nn.Module):
     """A mean of the states, weighted by softmax_s(v . tanh(W h_s)) (Yang et al. 2016, eq. 5 to 7)."""
 
@@ -42,7 +47,7 @@ class AttentionPooling(nn.Module):
         return scores.masked_fill(~valid, NOWHERE).softmax(-1)
 
     def forward(self, states: Tensor, valid: Tensor) -> Tensor:
-        return (self.weights(states, valid)[:, None] @ states)[:, 0]
+        return weighted(states, self.weights(states, valid))
 
 
 POOLINGS: dict[Pooling, Callable[[Tensor, Tensor], Tensor]] = {"mean": mean, "max": largest}
@@ -57,17 +62,16 @@ class StatePooling(nn.Module):
         self.attention = AttentionPooling(units) if "attention" in self.poolings else None
         self.size = units * len(self.poolings)
 
-    def forward(self, states: Tensor, valid: Tensor, final: Tensor) -> Tensor:
-        """States (B, S, D), which are valid (B, S), and those that have read all (B, D), to (B, size)."""
-        return torch.cat([self._pooled(name, states, valid, final) for name in self.poolings], -1)
+    def forward(self, states: Tensor, valid: Tensor, final: Tensor, attended: Tensor | None = None) -> Tensor:
+        """States (B, S, D), which are valid (B, S), and those that have read all (B, D), to (B, size).
 
-    def _pooled(self, name: Pooling, states: Tensor, valid: Tensor, final: Tensor) -> Tensor:
-        if name == "last":
-            return final
-        if self.attention is not None and name == "attention":
-            attended: Tensor = self.attention(states, valid)
-            return attended
-        return POOLINGS[name](states, valid)
+        `attended` (B, D): what stands in the place of attention's mean.
+        """
+        found = {"last": final}
+        if self.attention is not None:
+            found["attention"] = self.attention(states, valid) if attended is None else attended
+        parts = [found[name] if name in found else POOLINGS[name](states, valid) for name in self.poolings]
+        return torch.cat(parts, -1)
 
 
 class ClassHead(nn.Module):

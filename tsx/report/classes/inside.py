@@ -22,6 +22,7 @@ ROUTE_WORDS = {
     "convolutions": "the convolutions",
 }
 SURROGATE_WORDS = {"linear": "sparse linear model", "tree": "shallow tree"}
+TOP_ATTENDED = 8
 MOST_CLASSES = 6
 """Classes whose weights stand side by side."""
 
@@ -154,6 +155,38 @@ def gradient_sentences(frame: pl.DataFrame, calendar: Calendar) -> tuple[str, ..
         parts = [first.format("of it passes "), *(each.format("") for each in rest)]
         sentences.append(f"{and_list(parts)}.")
     return tuple(sentences)
+
+
+def attention(explanation: ClassExplanation) -> Section:
+    """Where the attention of the networks looks."""
+    frame = table_of(explanation, "attention")
+    if frame is None:
+        return Section("attention", "")
+    calendar, config = Calendar.parse(explanation.frequency), explanation.config
+    rows = tuple(
+        (
+            number(row["lag"]),
+            span(row["lag"], calendar),
+            ShareCell(row["mean"]),
+            percent(row["q10"]),
+            percent(row["q90"]),
+        )
+        for row in frame.sort("mean", "lag", descending=[True, False]).head(TOP_ATTENDED).iter_rows(named=True)
+    )
+    columns = (*numbers("lag"), Column("that is"), Column("mean weight"), *numbers("10 %", "90 %"))
+    shared = f" The {count(config.segment, 'step')} of a segment share its weight." if config.segment > 1 else ""
+    caption = (
+        "Attention weight of each lag over the states of the networks: mean over the series that have it, band from 10 "
+        f"to 90 % of them.{shared} The plain mean, the largest and the last of the states reach the classes beside it, "
+        "so that a step without weight may still count."
+    )
+    return Section(
+        "attention",
+        "Where attention looks",
+        tuple(check.sentence for check in explanation.checks if check.name == "attention"),
+        figures=(Figure("attention", "", caption),),
+        tables=(ReportTable("Lags attended to most", columns, rows, brief=3),),
+    )
 
 
 def surrogate(explanation: ClassExplanation) -> Section:

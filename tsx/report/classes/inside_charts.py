@@ -74,9 +74,26 @@ def gradient(explanation: ClassExplanation) -> list[alt.LayerChart]:
     return [finished(banded(rows, list(titles.values()), x, y, tips), HEIGHT, "Mean gradient norm by lag")]
 
 
+def attention(explanation: ClassExplanation) -> list[alt.LayerChart]:
+    """Mean attention weight by lag, and the band from 10 to 90 % of the series."""
+    frame = table_of(explanation, "attention")
+    if frame is None or frame.height < 2:
+        return []
+    rows = thin(frame.select("lag", name=pl.lit("attention"), value="mean", low="q10", high="q90"), "lag")
+    shown = rows.rename({"lag": "at"}).sort("at")
+    x = lag_axis("at", f"lag ({step_words(explanation)})", frame["lag"])
+    tips = [
+        alt.Tooltip("at", type="quantitative", title="lag"),
+        alt.Tooltip("value", type="quantitative", title="mean weight", format=".1%"),
+    ]
+    y = alt.Y("value", type="quantitative", title="mean weight", axis=alt.Axis(format="%"))
+    return [finished(banded(shown, ["attention"], x, y, tips), HEIGHT, "Mean attention weight by lag")]
+
+
 INSIDE: dict[str, Callable[[ClassExplanation], list[alt.LayerChart]]] = {
     "needed": needed,
     "retention": retention,
     "gradient": gradient,
+    "attention": attention,
 }
 """By the key that the sections know them by."""

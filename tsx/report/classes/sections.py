@@ -62,7 +62,7 @@ def sections(explanation: ClassExplanation) -> tuple[Section, ...]:
     """Every section that has something to show."""
     every = (
         *(_accuracy, _findings, _drivers, _series, _counterfactuals, _comparison, _checks),
-        *(inside.reach, inside.memory, inside.gradient, inside.surrogate),
+        *(inside.reach, inside.memory, inside.gradient, inside.attention, inside.surrogate),
         _method,
     )
     return tuple(section for make in every if not (section := make(explanation)).is_empty)
