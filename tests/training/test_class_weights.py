@@ -7,7 +7,7 @@ import pytest
 
 from tsx.baselines.classes import fit_logistic
 from tsx.training.class_folds import MANY_SERIES, plan_folds, stratified_folds
-from tsx.training.class_weights import choose_weights, combine, log_loss
+from tsx.training.class_weights import choose_combination, choose_weights, combine, log_loss
 
 
 def parts_of(strengths: tuple[float, ...], series: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -21,18 +21,19 @@ def parts_of(strengths: tuple[float, ...], series: int = 400, seed: int = 0) -> 
     return np.stack(parts), codes
 
 
-@pytest.mark.parametrize("strengths", [(1.0, 1.0), (1.5, 0.2), (0.0, 1.0), (0.0, 0.0)])
-def test_no_part_is_better_than_the_combination_on_the_series_that_chose_it(strengths: tuple[float, ...]) -> None:
-    parts, codes = parts_of(strengths)
-    weights = choose_weights(parts, codes)
-    assert (weights >= 0).all()
-    together = log_loss(combine(parts, weights), codes)
-    assert together <= min(log_loss(part, codes) for part in parts) + 1e-4
-
-
 def with_frequencies(parts: np.ndarray, codes: np.ndarray) -> np.ndarray:
     frequencies = np.log(np.bincount(codes) / len(codes)) * np.ones((len(codes), 1))
     return np.concatenate([parts, frequencies[None]])
+
+
+@pytest.mark.parametrize("strengths", [(1.0, 1.0), (1.5, 0.2), (0.0, 1.0), (0.0, 0.0)])
+def test_no_part_is_better_than_the_combination_on_the_series_that_chose_it(strengths: tuple[float, ...]) -> None:
+    parts, codes = parts_of(strengths)
+    weights = choose_weights(with_frequencies(parts, codes), codes)
+    assert (weights[:-1] >= 0).all()
+    parts = with_frequencies(parts, codes)
+    together = log_loss(combine(parts, weights), codes)
+    assert together <= min(log_loss(part, codes) for part in parts) + 1e-4
 
 
 def test_independent_parts_are_both_believed_and_a_blind_one_is_not() -> None:
@@ -43,6 +44,41 @@ def test_independent_parts_are_both_believed_and_a_blind_one_is_not() -> None:
     noise = random.normal(0, 3, len(codes))
     blind = np.column_stack([-np.logaddexp(0, noise), -np.logaddexp(0, -noise)])
     assert choose_weights(with_frequencies(np.stack([parts[0], blind]), codes), codes)[1] < 0.05
+
+
+def test_of_parts_that_know_different_things_the_class_frequencies_count_once() -> None:
+    random = np.random.default_rng(0)
+    codes = (random.random(20_000) < 0.1).astype(np.int64)
+    prior = np.log(0.1 / 0.9)
+    odds = [2 * ((2 * codes - 1) + random.normal(size=len(codes))) + prior for _ in range(2)]
+    parts = np.stack([np.column_stack([-np.logaddexp(0, each), -np.logaddexp(0, -each)]) for each in odds])
+    # By Bayes' rule the odds given both are those given each, times each other, over those of the class.
+    assert choose_weights(with_frequencies(parts, codes), codes) == pytest.approx([1, 1, -1], abs=0.1)
+
+
+def test_series_of_each_fold_are_judged_by_weights_that_the_others_chose() -> None:
+    parts, codes = parts_of((0.7, 0.7), series=60)
+    parts = with_frequencies(parts, codes)
+    folds = [np.arange(60) % 3 == k for k in range(3)]
+    found = choose_combination(("a", "b", "frequencies"), parts, codes, folds)
+    for held in folds:
+        weights = choose_weights(parts[:, ~held], codes[~held])
+        np.testing.assert_allclose(found.log_probabilities[held], combine(parts[:, held], weights))
+    np.testing.assert_allclose(found.weights, choose_weights(parts, codes))
+    assert f"together {log_loss(found.log_probabilities, codes):.4f}" in found.decision.reason
+
+
+def test_a_combination_that_is_worse_than_a_part_on_series_that_did_not_choose_it_gives_way_to_that_part() -> None:
+    parts, codes = parts_of((1.0, 0.0), series=80)
+    # The second part knows each fold but the one that judges what the others say: it misleads every time.
+    first = np.arange(80) < 40
+    odds = np.where(first, 4.0, -4.0) * (2 * codes - 1)
+    misleading = np.column_stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)])
+    parts = with_frequencies(np.stack([parts[0], misleading]), codes)
+    found = choose_combination(("a", "b", "frequencies"), parts, codes, [first, ~first])
+    assert found.weights.tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(found.log_probabilities, parts[0])
+    assert "worse than a alone by" in found.decision.reason
 
 
 def test_confidence_that_is_too_high_is_taken_away() -> None:

@@ -36,8 +36,8 @@ class CombinedClassifier(nn.Module):
 
     They are combined by their log probabilities:
     log p = sum over parts of weight log p_part, less what makes the probabilities sum to one (a logarithmic opinion
-    pool; Genest & Zidek 1986). The weights are not negative, and their sum calibrates: under 1 it takes confidence
-    away, as a temperature does (Guo et al. 2017).
+    pool; Genest & Zidek 1986). The sum of the weights calibrates: under 1 it takes confidence away, as a temperature
+    does (Guo et al. 2017). Only the class frequencies' may be negative: each part holds them, and they count once.
     """
 
     weights: Tensor

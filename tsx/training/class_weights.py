@@ -1,8 +1,12 @@
-"""How far each part of a classifier is believed, chosen on held-out series."""
+"""How far each part of a classifier is believed, chosen on held-out series.
+
+Shapes: P parts, the class frequencies last; N held-out series, K classes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +14,64 @@ from numpy.typing import NDArray
 from tsx.spec.decision import Decision
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 MOST_WEIGHT = 5.0
 USUAL = 2.0
 """How strongly weights are held near equal ones, in log probability: few series tell little, and means are hard to
 beat (Clemen 1989)."""
+WORSE = 1.0
+"""Standard errors by which a combination must be worse than one of its parts to give way to it."""
+SURE = 0.995
+"""Sum of the weights from which no confidence is taken away."""
 
 
-def network_weights(parts: int) -> Floats:
-    """(P): in place of `choose_weights`, the first of so many parts, the network, as it is."""
-    return np.asarray(np.eye(parts)[0])
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """How far each part is believed (P), and log probabilities (N, K) of series that had no say in it."""
+
+    weights: Floats
+    log_probabilities: Floats
+    decision: Decision
 
 
-def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
-    """(P): the weights, each 0 or more, of log probabilities `parts` (P, N, K) with the least log loss.
+def choose_combination(
+    names: Sequence[str], parts: Floats, codes: Codes, folds: Sequence[NDArray[np.bool_]]
+) -> Combination:
+    """How far log probabilities `parts` (P, N, K) are believed: each of the `folds` (N) says how weights that the
+    others chose do.
 
-    The last part is the class frequencies, which a combination does not need. Each part alone is compared too, so that
-    on these series none is better.
+    Where one part alone is better than these by more than `WORSE` standard errors of the difference, it stands alone.
+    """
+    weights, together = choose_weights(parts, codes), np.empty(parts.shape[1:])
+    for held in folds:
+        together[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
+    alone, mixed = np.stack([_losses(part, codes) for part in parts]), _losses(together, codes)
+    best = int(alone.mean(1).argmin())
+    worse = mixed - alone[best]
+    difference, uncertain = float(worse.mean()), float(worse.std() / np.sqrt(len(codes)))
+    reason = f"{_in_words(names, alone)}, together {mixed.mean():.4f}"
+    if difference > WORSE * uncertain:
+        reason += f", worse than {names[best]} alone by {difference:.4f} (standard error {uncertain:.4f})"
+        return Combination(np.eye(len(parts))[best], parts[best], _decision(names, np.eye(len(parts))[best], reason))
+    if weights.sum() < SURE:
+        reason += "; a sum under 1 takes confidence away, as those series ask for"
+    return Combination(weights, together, _decision(names, weights, reason))
+
+
+def network_alone(names: Sequence[str], parts: Floats, codes: Codes) -> Combination:
+    """The first part, the network, as it is."""
+    weights = np.eye(len(parts))[0]
+    reason = f"as asked, the network alone; {_in_words(names, np.stack([_losses(part, codes) for part in parts]))}"
+    return Combination(weights, parts[0], _decision(names, weights, reason))
+
+
+def choose_weights(parts: Floats, codes: Codes) -> Floats:
+    """(P): the weights of log probabilities `parts` (P, N, K) with the least log loss.
+
+    Each is 0 or more, but that of the class frequencies: each of several parts holds them, and a product of parts that
+    know different things would hold them as often. Each part alone is compared too, so that on these series none is
+    better.
     """
     from scipy.optimize import minimize
 
@@ -44,21 +89,9 @@ def choose_weights(parts: Floats, codes: NDArray[np.int64]) -> Floats:
         slope = np.einsum("pnk,nk->p", parts, probabilities) - parts[:, rows, codes].sum(1)
         return value / len(codes), (slope + 2 * USUAL * (weights - usual)) / len(codes)
 
-    bounds = [(0.0, MOST_WEIGHT)] * len(parts)
+    bounds = [(0.0, MOST_WEIGHT)] * (len(parts) - 1) + [(-MOST_WEIGHT, MOST_WEIGHT)]
     found = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=bounds).x
     return np.asarray(min((found, *np.eye(len(parts))), key=lambda each: log_loss(combine(parts, each), codes)))
-
-
-def weights_decision(names: Sequence[str], weights: Floats, parts: Floats, codes: NDArray[np.int64]) -> Decision:
-    """The weights with the losses that they follow from."""
-    alone = ", ".join(f"{name} {log_loss(part, codes):.4f}" for name, part in zip(names, parts, strict=True))
-    together = log_loss(combine(parts, weights), codes)
-    return Decision(
-        "part_weights",
-        {name: round(float(weight), 3) for name, weight in zip(names, weights, strict=True)},
-        f"log loss on {len(codes):,} held-out series: {alone}, together {together:.4f}; a sum under 1 takes confidence "
-        "away, as those series ask for",
-    )
 
 
 def combine(parts: Floats, weights: Floats) -> Floats:
@@ -68,6 +101,20 @@ def combine(parts: Floats, weights: Floats) -> Floats:
     return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
 
 
-def log_loss(log_probabilities: Floats, codes: NDArray[np.int64]) -> float:
+def log_loss(log_probabilities: Floats, codes: Codes) -> float:
     """Mean negative log probability of the codes (N)."""
-    return float(-log_probabilities[np.arange(len(codes)), codes].mean())
+    return float(_losses(log_probabilities, codes).mean())
+
+
+def _losses(log_probabilities: Floats, codes: Codes) -> Floats:
+    return np.asarray(-log_probabilities[np.arange(len(codes)), codes])
+
+
+def _in_words(names: Sequence[str], alone: Floats) -> str:
+    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in zip(names, alone.mean(1), strict=True))
+    return f"log loss on {alone.shape[1]:,} held-out series: {losses}"
+
+
+def _decision(names: Sequence[str], weights: Floats, reason: str) -> Decision:
+    rounded = {name: round(float(weight), 3) for name, weight in zip(names, weights, strict=True)}
+    return Decision("part_weights", rounded, reason)

@@ -45,7 +45,7 @@ from tsx.spec.settings import Reading, Settings
 from tsx.training.class_folds import newest_fold, plan_folds, stratified_folds
 from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
-from tsx.training.class_weights import choose_weights, combine, log_loss, network_weights, weights_decision
+from tsx.training.class_weights import choose_combination, log_loss, network_alone
 from tsx.training.initialisation import within_reach
 
 SAMPLED = 2048
@@ -245,12 +245,11 @@ def _fit(
         parts = np.stack([by_network[seen], *(simple[each][seen] for each in names)])
         name = f"{config.cell}_network"
         if training.network_only:
-            weights = network_weights(len(parts))
-            together = combine(parts, weights)
+            chosen = network_alone((name, *names), parts, codes[seen])
         else:
-            weights = choose_weights(parts, codes[seen])
-            together = _cross_fitted(parts, codes[seen], folds, seen, weights)
-        decisions = (*decisions, weights_decision((name, *names), weights, parts, codes[seen]))
+            chosen = choose_combination((name, *names), parts, codes[seen], _apart(folds, seen))
+        weights, together = chosen.weights, chosen.log_probabilities
+        decisions = (*decisions, chosen.decision)
         scores = held_out_scores(np.exp(together), codes[seen])
         said = {"tsx": together, name: parts[0], **{key: simple[key][seen] for key in MODELS if key in simple}}
         held_out = HeldOut(learnable[seen], codes[seen], groups[seen], said)
@@ -456,23 +455,12 @@ def new_network(config: ClassifierConfig, given: LabelledSequences) -> SequenceC
     return network
 
 
-def _cross_fitted(
-    parts: np.ndarray,
-    codes: np.ndarray,
-    folds: list[np.ndarray],
-    seen: np.ndarray,
-    weights: np.ndarray,
-) -> np.ndarray:
-    """Log probabilities (M, K) of the combination, of each fold with weights that the other folds chose."""
-    if len(folds) == 1:
-        halves = np.arange(len(codes)) % 2 == 0
-        of_seen = [halves, ~halves]
-    else:
-        of_seen = [held[seen] for held in folds]
-    out = combine(parts, weights)
-    for held in of_seen:
-        out[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
-    return out
+def _apart(folds: list[np.ndarray], seen: np.ndarray) -> list[np.ndarray]:
+    """Flags (M) over the series `seen` (M), which were held out: those of each fold, or each half of a single one."""
+    if len(folds) > 1:
+        return [held[seen] for held in folds]
+    half = np.arange(len(seen)) % 2 == 0
+    return [half, ~half]
 
 
 def _joined(histories: list[History]) -> History:
