@@ -278,7 +278,7 @@ def explain(
     max_rows: int | None = None,
     windows: int = 24,
     explain: str = "yhat",
-    players: Literal["auto", "cell", "lag", "feature", "segment", "group"] | None = None,
+    players: Literal["auto", "cell", "lag", "feature", "segment", "group", "patch"] | None = None,
     group: int | str | None = None,
     reference: Data = "series",
     value: Literal["marginal", "conditional"] = "marginal",

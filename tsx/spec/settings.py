@@ -22,7 +22,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Duplicates = Literal["error", "last", "mean"]
 Regularize = Literal["last", "mean", "none"]
 IdFrom = Literal["filename"]
-Play = Literal["auto", "cell", "lag", "feature", "segment", "group"]
+Play = Literal["auto", "cell", "lag", "feature", "segment", "group", "patch"]
 Reference = Literal["series", "panel", "recent", "table"]
 Value = Literal["marginal", "conditional"]
 Level = Literal["follow", "hold"]
@@ -622,8 +622,9 @@ class Question(Checked):
     windows       the newest of every series first, then earlier ones.
     max_evals     spent on each window at most; its references and fewest pairs cost what they cost.
     players       what SHAP values belong to: each cell (feature, lag), a lag of all features, a whole feature, a
-                  segment of the network, or a group of `group` lags of one feature. auto: stretches of lags of a
-                  feature, and the single cells of those whose values stand out of their standard errors.
+                  segment of the network, a group of `group` lags of one feature, or of a classifier a patch of `group`
+                  lags of as many neighbouring columns. auto: stretches of lags of a feature, and the single cells of
+                  those whose values stand out of their standard errors; of a classifier what its columns allow.
     group         lags of one group, or the word for them (hour, day, week, month, quarter, year). With players "cell":
                   the cells' values are Owen values within these groups.
     reference     where the values of absent players come from: other times of the same series, the whole panel, the
@@ -749,10 +750,10 @@ class Question(Checked):
                 hint="give --group 24, or --group day",
                 where="group",
             )
-        if self.group is not None and self.players not in ("cell", "group"):
+        if self.group is not None and self.players not in ("cell", "group", "patch"):
             raise ConfigError(
                 "settings-contradict",
                 f"group {self.group} does not go with players {self.players!r}",
-                hint="choose players group, or cell for Owen values",
+                hint="choose players group, patch (of a classifier), or cell for Owen values",
                 where="group",
             )

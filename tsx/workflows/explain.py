@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from tsx.errors import ConfigError
+from tsx.errors import ConfigError, UsageError
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.cohorts import cohort_values
 from tsx.explanation.comparison import check_alike, read_report
@@ -49,6 +49,13 @@ def explain(
     question = question_of(request)
     if is_classifier(request["model"]):
         return explain_labels(data, request, progress)
+    if question.players == "patch":
+        raise UsageError(
+            "flags-contradict",
+            "--players patch is of neighbouring columns of series with a label, and the model forecasts",
+            hint="choose --players group, with --group for the lags of one",
+            where="players",
+        )
     folder = Scratch(request["scratch"])
     check_groups_only(request)
     if request["since_model"] is not None and request["since"] is None:

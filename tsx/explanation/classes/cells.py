@@ -9,6 +9,7 @@ Shapes: B series, n rows, T steps, C channels, M cells, P players.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -92,11 +93,18 @@ class SeriesCells:
         rows[:, -1].clamp_(max=steps)
         return replace(self, steps=steps), rows
 
-    def players(self, question: Question, lengths: np.ndarray) -> Players:
-        """The players that are asked for. The number of steps is one where not all series (`lengths`) have the same."""
+    def players(self, question: Question, lengths: np.ndarray, columns: Sequence[str] = ()) -> Players:
+        """The players that are asked for. The number of steps is one where not all series (`lengths`) have the same.
+
+        columns  the columns that stand side by side, of which neighbours play together in patches
+        """
         vary = len(np.unique(lengths)) > 1
         play = [feature != LENGTH or vary for feature, _ in self.keys]
-        return players_among(self.keys, play, question, self.features, self.config.segment)
+        patch = neighbours(columns, question) if question.players == "patch" else {}
+        # a channel may have the name of the last key, which has no lag
+        keys = [(patch.get(str(name), name) if lag is not None else name, lag) for name, lag in self.keys]
+        features = list(dict.fromkeys((*(patch.get(name, name) for name in self.features), *self.features)))
+        return players_among(keys, play, question, features, self.config.segment)
 
     def shown(self, cells: np.ndarray, location: np.ndarray, players: Players) -> np.ndarray:
         """(B, P) the value of each player in the user's units, of cells (B, M) and the channels' `location` (C).
@@ -129,6 +137,21 @@ def affordable(question: Question, channels: int, steps: int, named: bool) -> Qu
         return question
     groups = max(1, MOST_PLAYERS // channels)
     return replace(question, players="group", group=-(-steps // groups))
+
+
+def in_patches(question: Question, columns: int, steps: int) -> Question:
+    """The question with the smallest square patches as players of which there are `MOST_PLAYERS` at most."""
+    sides = range(1, max(columns, steps) + 1)
+    side = next(side for side in sides if -(-columns // side) * -(-steps // side) <= MOST_PLAYERS)
+    return replace(question, players="patch", group=side)
+
+
+def neighbours(columns: Sequence[str], question: Question) -> dict[str, str]:
+    """For each of the columns the name of those that it plays with: as many side by side as a patch has lags."""
+    side = question.group
+    assert isinstance(side, int)
+    parts = [columns[begin : begin + side] for begin in range(0, len(columns), side)]
+    return {name: part[0] if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts for name in part}
 
 
 def in_units(cells: np.ndarray, location: np.ndarray) -> np.ndarray:

@@ -11,14 +11,15 @@ import polars as pl
 
 from tsx.errors import DataError
 from tsx.explanation.checks import verdicts
-from tsx.explanation.classes.cells import affordable
+from tsx.explanation.classes.cells import MOST_PLAYERS, affordable, in_patches
 from tsx.explanation.classes.checks import ClassRepeats, of_classes
 from tsx.explanation.classes.counterfactuals import counterfactuals
 from tsx.explanation.classes.drivers import driver_sentences
 from tsx.explanation.classes.game import explained_classes, explained_word
+from tsx.explanation.classes.image import Image, columns_of, image_of
 from tsx.explanation.classes.measure import ClassContext
 from tsx.explanation.classes.measures import MEASURES, measure_classes
-from tsx.explanation.classes.pictures import series_tables
+from tsx.explanation.classes.pictures import image_profile, series_tables
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.classes.run import ClassRun, ClassTask, explain_series
 from tsx.explanation.classes.writer import Explained
@@ -96,6 +97,7 @@ def explain_classifier(
         "lag_profile": profile,
         "curves": curves,
         "randomised_layers": evidence.randomised.table,
+        **image_profile(task, run),
         **series_tables(task, run, p),
         **changes,
         **inside.tables,
@@ -155,11 +157,12 @@ def task_of(
             hint="name a table with more series: --reference FILE, such as the one that the model was fitted on",
             where="reference",
         )
-    question, decisions = _with_players(classifier, panel, table, question, named)
+    image = image_of(classifier, np.concatenate([panel.lengths, table.lengths]))
+    question, decisions = _with_players(classifier, panel, table, question, image, named)
     series = evenly_spaced(len(panel), question.windows)
     check_group(len(series), detail)
     p = classifier.probabilities(panel, series)
-    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table, detail)
+    task = ClassTask.of(classifier, panel, series, question, explain, explained_classes(p), table, detail, image)
     return task, decisions, p
 
 
@@ -173,7 +176,7 @@ def knowledge_of(hold_out: dict[str, Any]) -> Knowledge:
 
 
 def _with_players(
-    classifier: Classifier, panel: Panel, table: Panel, question: Question, named: bool
+    classifier: Classifier, panel: Panel, table: Panel, question: Question, image: Image | None, named: bool
 ) -> tuple[Question, tuple[Decision, ...]]:
     """The question with its players, and why these."""
     longest = max(int(each.lengths.max()) for each in (panel, table))
@@ -181,12 +184,26 @@ def _with_players(
     channels = len(classifier.config.channels.over_time)
     if question.players == "auto":
         question = replace(question, players="cell")
+    if question.players == "patch" and question.group is None:
+        chosen = in_patches(question, len(columns_of(classifier, image)), steps)
+        return chosen, (_side(chosen),)
     chosen = affordable(question, channels, steps, named)
     if chosen is question:
         return question, ()
     cells = f"{count(channels, 'feature')} at {count(steps, 'lag')} are {channels * steps:,} inputs"
     reason = f"{cells}, too many for SHAP values of each one by default; --players cell gives them"
-    return chosen, (Decision("group", chosen.group, reason),)
+    if image is None:
+        return chosen, (Decision("group", chosen.group, reason),)
+    chosen = in_patches(question, len(image.columns), steps)
+    return chosen, (
+        Decision("players", "patch", f"every series has {image.words}; {reason}"),
+        _side(chosen),
+    )
+
+
+def _side(question: Question) -> Decision:
+    side = question.group
+    return Decision("group", side, f"patches of {side} lags of {side} columns: with smaller ones over {MOST_PLAYERS}")
 
 
 def _reworded(check: Check) -> Check:

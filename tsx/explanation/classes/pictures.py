@@ -7,6 +7,7 @@ import polars as pl
 
 from tsx.explanation.classes.cells import in_units
 from tsx.explanation.classes.drivers import stretch
+from tsx.explanation.classes.image import Image
 from tsx.explanation.classes.run import ClassRun, ClassTask
 from tsx.explanation.shap.importance_writer import square_beyond_error
 from tsx.panel.panel import BETWEEN
@@ -14,16 +15,21 @@ from tsx.panel.words import texts_at
 
 MOST_FEATURES = 2
 """Features of a series that are drawn, those that moved it most."""
+CELLS = ("cell", "patch")
+"""Players that a map can be made of."""
 
 
 def series_tables(task: ClassTask, run: ClassRun, probabilities: np.ndarray) -> dict[str, pl.DataFrame]:
-    """Of the first series and the class that each is shown with: the tables `by_time`, `stretches` and `history`.
+    """Of the first series and the class that each is shown with: tables for pictures.
 
     by_time    id, class, lag, oldest_lag, shap, shap_se: the SHAP values of all features at a lag. Their standard
                error is as if the features' errors were independent
     stretches  id, class, newest_lag, oldest_lag, share: the shortest stretch that holds half of the importance of time
     history    id, feature, lag, value: the features with lags that moved the series most
     words      id, class, feature, lag, word, shap, shap_se: of the features in words, where each lag plays alone
+    image      id, class, row, column, value, shap: of series that are images, where cells or patches play, the rows
+               from 1 down and the columns from left to right. Cells of a patch share its SHAP value evenly; a column
+               that is not read has no value, and 0
 
     Each series is shown with the most probable one of the explained classes; `probabilities` (B, K). Empty where
     no player has a lag of its own, or nothing is shown of single series.
@@ -66,6 +72,7 @@ def series_tables(task: ClassTask, run: ClassRun, probabilities: np.ndarray) -> 
     )
     tables = {"by_time": spread.filter(inside), "stretches": stretches}
     tables |= {"history": _history(task, values), "words": _words(task, ids, values, errors)}
+    tables |= {"image": _images(task, ids, values)}
     return {name: table for name, table in tables.items() if name in ("by_time", "stretches") or table.height}
 
 
@@ -98,6 +105,44 @@ def _words(task: ClassTask, ids: pl.DataFrame, values: np.ndarray, errors: np.nd
     return table.drop("\x1fn")
 
 
+def image_profile(task: ClassTask, run: ClassRun) -> dict[str, pl.DataFrame]:
+    """The table `image_profile` (row, column, mean_abs_shap: over the series and classes) of series that are images."""
+    image = task.image
+    if image is None or task.question.players not in CELLS:
+        return {}
+    mean = run.tally.size.mean(0) / max(run.tally.series, 1)
+    shap = image.spread(mean, task.players, task.cells).ravel()
+    return {"image_profile": _pixels(image).with_columns(mean_abs_shap=shap)}
+
+
+def _images(task: ClassTask, ids: pl.DataFrame, values: np.ndarray) -> pl.DataFrame:
+    """`values` (B, P) of the class that each series is shown with."""
+    image, cells = task.image, task.cells
+    if image is None or task.question.players not in CELLS:
+        return pl.DataFrame()
+    rows = task.rows[: len(values), : cells.numbers_over_time].cpu().numpy()
+    own = in_units(rows, np.tile(task.classifier.location, cells.steps))
+    pixels = image.rows * len(image.columns)
+    return pl.concat(
+        [ids[np.repeat(np.arange(len(values)), pixels)], _pixels(image, len(values))], how="horizontal"
+    ).with_columns(
+        pl.Series("value", image.of_channels(own, cells, np.nan).ravel()).fill_nan(None),
+        pl.Series("shap", image.spread(values, task.players, cells).ravel()),
+    )
+
+
+def _pixels(image: Image, times: int = 1) -> pl.DataFrame:
+    """row, column of every pixel, so many times."""
+    width = len(image.columns)
+    rows = np.repeat(np.arange(1, image.rows + 1), width)
+    return pl.DataFrame(
+        {
+            "row": np.tile(rows, times),
+            "column": pl.Series(image.columns, dtype=pl.String).gather(np.tile(np.arange(width), image.rows * times)),
+        }
+    )
+
+
 def _history(task: ClassTask, values: np.ndarray) -> pl.DataFrame:
     """id, feature, lag, value of the features that moved each series most; `values` (B, P) of its class."""
     players, cells = task.players, task.cells
@@ -105,9 +150,10 @@ def _history(task: ClassTask, values: np.ndarray) -> pl.DataFrame:
     if not channels:
         return pl.DataFrame()
     strength = np.zeros((len(values), len(channels)))
-    for p, name in enumerate(players.feature):
-        if name in channels and players.lag[p] is not None:
-            strength[:, channels.index(name)] += np.abs(values[:, p])
+    size = np.bincount(players.of_cell[players.of_cell >= 0], minlength=len(players))
+    for cell, player in enumerate(players.of_cell[: cells.numbers_over_time]):
+        if player >= 0:
+            strength[:, cell % len(channels)] += np.abs(values[:, player]) / size[player]
     rows = task.rows[: len(values), : cells.steps * len(channels)].cpu().numpy().astype(np.float64)
     lags = in_units(rows, np.tile(task.classifier.location, cells.steps)).reshape(len(values), cells.steps, -1)
     lengths = task.rows[: len(values), -1].cpu().numpy().astype(np.int64)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tsx.explanation.classes.cells import SeriesCells
 from tsx.explanation.classes.game import game_of
+from tsx.explanation.classes.image import Image, columns_of
 from tsx.explanation.classes.writer import Explained, SeriesWriter, Tally
 from tsx.explanation.result import EVERYTHING, Detail
 from tsx.explanation.shap.chunk import Chunk, Masker
@@ -49,6 +50,7 @@ class ClassTask:
     classes     (O) numbers of the classes that are explained
     explain     what of them, a word of `QUANTITIES`
     detail      what is shown of single series
+    image       what the series are as images; None where they are none
     """
 
     classifier: Classifier
@@ -63,6 +65,7 @@ class ClassTask:
     classes: np.ndarray
     explain: str
     detail: Detail = EVERYTHING
+    image: Image | None = None
 
     @classmethod
     def of(
@@ -75,6 +78,7 @@ class ClassTask:
         classes: np.ndarray,
         table: Panel,
         detail: Detail = EVERYTHING,
+        image: Image | None = None,
     ) -> ClassTask:
         """`table`: the series that references are taken from, evenly."""
         others = evenly_spaced(len(table), REFERENCES)
@@ -82,19 +86,21 @@ class ClassTask:
         lengths = torch.cat([own.lengths[series], lent.lengths[others]]).cpu().numpy()
         cells = SeriesCells(classifier.config, int(lengths.max()))
         steps = cells.steps
+        columns = columns_of(classifier, image)
         return cls(
             classifier=classifier,
             panel=panel,
             series=series,
             question=question,
             cells=cells,
-            players=cells.players(question, lengths),
+            players=cells.players(question, lengths, columns),
             rows=cells.row(own.cut(series, steps)),
             references=cells.row(lent.cut(others, steps)),
             lent=others,
             classes=classes,
             explain=explain,
             detail=detail,
+            image=image,
         )
 
     @property

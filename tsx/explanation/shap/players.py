@@ -89,7 +89,10 @@ def players_of(config: NetworkConfig, question: Question, among: np.ndarray | No
 def players_among(
     cells: list[Key], play: list[bool], question: Question, features: Sequence[str], segment: int
 ) -> Players:
-    """The players that are asked for, of `cells` as (feature, lag) where they `play`; `features` say their order."""
+    """The players that are asked for, of `cells` as (feature, lag) where they `play`; `features` say their order.
+
+    Of patches a feature is the neighbouring columns together.
+    """
     size = question.group or 1
     assert isinstance(size, int)
     # lags below 1, known ahead, are groups of their own: lags 1 to `size` are one group, 0 down to 1 - `size` another
@@ -100,6 +103,7 @@ def players_among(
         "feature": lambda name, lag: (name, None),
         "segment": lambda name, lag: (None, _group(lag, segment)) if lag is not None else (name, None),
         "group": lambda name, lag: (name, _group(lag, size)),
+        "patch": lambda name, lag: (name, _group(lag, size)),
     }[question.players]
     ranks: dict[str | None, int] = {name: n for n, name in enumerate((None, *features))}
     return _gather(cells, play, key, ranks, size if question.players == "cell" and question.group else None)

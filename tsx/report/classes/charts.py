@@ -9,6 +9,7 @@ import polars as pl
 
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.report.charts.axes import (
+    GREY,
     OTHER,
     PALETTE,
     SHADES,
@@ -34,6 +35,10 @@ from tsx.wording import fixed
 MOST_SERIES, MOST_FEATURES = 6, 40
 AGAINST_AND_FOR = ("#b35806", "#f1a340", "#f7f7f7", "#67a9cf", "#0b5394")
 """Against a class, and for it (ColorBrewer PuOr and RdBu, told apart with every kind of colour vision)."""
+INK_SHADES, NOT_READ = ("#ffffff", "#1f2933"), "#dfe3e8"
+"""The lowest and the highest value of an image, and a column of it that is not read."""
+MAP, GAP = 168, 0.08
+"""Pixels of the longer side of a map, and what lies between two, as a part of their width."""
 LINE, STRIP = 120, 18
 LINE_LENGTH, LINE_HEIGHT, MOST_WORDS = 80, 24, 400
 """Letters and pixels of a line of a text, and words of it that are shown."""
@@ -85,6 +90,8 @@ def lags(explanation: ClassExplanation) -> list[alt.LayerChart]:
 
 def feature_map(explanation: ClassExplanation) -> list[alt.LayerChart]:
     """A heat map of mean |SHAP| over lag and feature."""
+    if (image := table_of(explanation, "image_profile")) is not None:
+        return [_mean_map(explanation, image)]
     frame = _by_lag(explanation)
     names = _ranked(frame)[:MOST_FEATURES]
     if len(names) < 3:
@@ -96,6 +103,8 @@ def feature_map(explanation: ClassExplanation) -> list[alt.LayerChart]:
 
 def maps(explanation: ClassExplanation) -> list[alt.LayerChart]:
     """The SHAP values of the first series over lag and feature, each for its own class."""
+    if (image := table_of(explanation, "image")) is not None:
+        return _of_images(explanation, image)
     if not is_image(explanation):
         return []
     ids = list(explanation.schema.id_names)
@@ -293,6 +302,93 @@ def _heat(
     return finished(
         [cells], max(60, 18 * len(shown)), f"{what} by lag and feature{f': {title}' if title else ''}", title
     )
+
+
+def _of_images(explanation: ClassExplanation, image: pl.DataFrame) -> list[alt.LayerChart]:
+    """The first series as they are, each with the SHAP values of its own class beside it."""
+    ids = list(explanation.schema.id_names)
+    ends = [image["value"].min(), image["value"].max()]
+    ink = alt.Scale(range=list(INK_SHADES), domain=ends, interpolate="rgb")  # type: ignore[arg-type]
+    panels = []
+    for row in _different(explanation).iter_rows(named=True):
+        own = image.filter(pl.all_horizontal(*(pl.col(name) == row[name] for name in (*ids, "class"))))
+        values = _map(explanation, own, "value", ink, "value", 0)
+        beside = _map(explanation, own, "shap", _around_zero(own["shap"]), "SHAP", 1)
+        title = _title(explanation, row)
+        panels.append(_as_wide([*values, *beside], own, 2, f"values, and SHAP values beside: {title}", title))
+    return panels
+
+
+def _mean_map(explanation: ClassExplanation, image: pl.DataFrame) -> alt.LayerChart:
+    shades = alt.Scale(range=list(SHADES), domain=[0, max(float(image["mean_abs_shap"].max()), 1e-12)])  # type: ignore[arg-type]
+    layers = _map(explanation, image, "mean_abs_shap", shades, "mean |SHAP|", 0)
+    return _as_wide(layers, image, 1, "mean |SHAP| by step and column", "")
+
+
+def _map(
+    explanation: ClassExplanation, pixels: pl.DataFrame, of: str, shades: alt.Scale, what: str, place: int
+) -> list[alt.Chart]:
+    """Squares of the figure `of` by row and column, the first row on top; what is not read in grey.
+
+    place  how many maps stand to the left of it
+    """
+    columns = pixels["column"].unique(maintain_order=True).to_list()
+    read = {channel.name for channel in explanation.config.channels.every}
+    begin = place * len(columns) * (1 + GAP)
+    at = {name: begin + k for k, name in enumerate(columns)}
+    # short names: there is a record for every pixel
+    records: list[Record] = [
+        {"x": at[row["column"]], "row": row["row"], "column": clean(row["column"]), "v": short(row[of], 4)}
+        for row in pixels.iter_rows(named=True)
+        if row["column"] in read
+    ]
+    x = alt.X("x", type="quantitative", axis=None, scale=alt.Scale(nice=False, zero=False))
+    y = alt.Y("row", type="quantitative", title=None, axis=None, scale=alt.Scale(reverse=True, nice=False, zero=False))
+    tips = [
+        alt.Tooltip("row", type="quantitative", title="step"),
+        alt.Tooltip("column", type="nominal"),
+        alt.Tooltip("v", type="quantitative", title=what, format=".3g"),
+    ]
+    squares = alt.Chart(inline(records)).transform_calculate(right="datum.x + 1", below="datum.row + 1").mark_rect()
+    drawn = [
+        squares.encode(
+            x=x,
+            x2="right",
+            y=y,
+            y2="below",
+            color=alt.Color("v", type="quantitative", scale=shades, legend=None),
+            tooltip=tips,
+        )
+    ]
+    rows = int(pixels["row"].max())  # type: ignore[arg-type]
+    unread: list[Record] = [
+        {
+            "x": at[name],
+            "right": at[name] + 1,
+            "row": 1,
+            "below": rows + 1,
+            "said": f"{clean(name)}: constant, not read",
+        }
+        for name in columns
+        if name not in read
+    ]
+    if unread:
+        tip = [alt.Tooltip("said", type="nominal", title="column")]
+        bars = alt.Chart(inline(unread)).mark_rect(color=NOT_READ)
+        drawn.append(bars.encode(x=x, x2="right", y=y, y2="below", tooltip=tip))
+    frame: list[Record] = [{"x": begin, "right": begin + len(columns), "row": 1, "below": rows + 1}]
+    border = alt.Chart(inline(frame)).mark_rect(fill=None, stroke=GREY, strokeWidth=1)
+    return [*drawn, border.encode(x=x, x2="right", y=y, y2="below")]
+
+
+def _as_wide(layers: list[alt.Chart], pixels: pl.DataFrame, maps: int, description: str, title: str) -> alt.LayerChart:
+    """Maps beside each other as one chart of squares, not as wide as its place."""
+    columns, rows = pixels["column"].n_unique(), int(pixels["row"].max())  # type: ignore[arg-type]
+    side = MAP / max(columns, rows)
+    chart = finished(layers, round(side * rows), description, title)
+    chart.width = round(side * columns * (maps + GAP * (maps - 1)))
+    resolved: alt.LayerChart = chart.resolve_scale(color="independent")
+    return resolved
 
 
 def _by_lag(explanation: ClassExplanation) -> pl.DataFrame:

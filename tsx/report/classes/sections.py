@@ -18,7 +18,7 @@ from tsx.report.sections import checks, comparison
 from tsx.report.sections.counterfactuals import changes_in_words
 from tsx.report.sections.method import advice
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
-from tsx.wording import NOT_DEFINED, count, fixed, number, percent
+from tsx.wording import NOT_DEFINED, count, fixed, number, percent, verb
 
 TOP_FEATURES, TOP_LAGS, OF_A_CLASS, BRIEF = 12, 10, 3, 6
 MOST_SERIES, MOST_CLASSES = 20, 12
@@ -125,7 +125,15 @@ def _drivers(explanation: ClassExplanation) -> Section:
         figures.append(
             Figure("lags", "By lag", f"How much the values of each lag move the classes: mean |SHAP|, {in_unit}.")
         )
-        if timed["feature"].n_unique() > 2:
+        if "image_profile" in explanation.tables:
+            figures.append(
+                Figure(
+                    "map",
+                    "By step and column",
+                    f"Mean |SHAP| over series and classes, {in_unit}; darker moves more. {_laid_out(explanation)}",
+                )
+            )
+        elif timed["feature"].n_unique() > 2:
             figures.append(
                 Figure(
                     "map", "By lag and feature", f"Mean |SHAP| over series and classes, {in_unit}; darker moves more."
@@ -225,7 +233,11 @@ def _series(explanation: ClassExplanation) -> Section:
                 "word for its value.",
             )
         )
-    if is_image(explanation):
+    if "image" in explanation.tables:
+        values = f"On the left the values of a series, on the right their SHAP values, in {unit(explanation)}"
+        words_of_maps = f"{values} of the class in the title: blue speaks for it, orange against it."
+        figures.insert(0, Figure("maps", "Maps of single series", f"{words_of_maps} {_laid_out(explanation)}"))
+    elif is_image(explanation):
         figures.append(
             Figure(
                 "maps",
@@ -235,6 +247,20 @@ def _series(explanation: ClassExplanation) -> Section:
             )
         )
     return Section("series", "The series one by one", figures=tuple(figures), tables=(_of_each(explanation),))
+
+
+def _laid_out(explanation: ClassExplanation) -> str:
+    """How the maps of an image are to be read."""
+    columns = explanation.tables["image_profile"]["column"].unique(maintain_order=True).to_list()
+    read = {channel.name for channel in explanation.config.channels.every}
+    words = f"Steps run down, the columns {columns[0]} to {columns[-1]} from left to right"
+    side = explanation.question.group if explanation.question.players == "patch" else 1
+    if side != 1:
+        words += f"; the {side} x {side} values of a patch have one SHAP value, which they share evenly"
+    unread = sum(name not in read for name in columns)
+    if unread:
+        words += f"; {count(unread, 'column')} in grey {verb(unread, 'is')} constant and not read"
+    return f"{words}."
 
 
 def is_image(explanation: ClassExplanation) -> bool:

@@ -35,6 +35,7 @@ PLAYER_WORDS = {
     "feature": "a whole feature",
     "segment": "a segment of the network, all features",
     "group": "a group of lags of one feature",
+    "patch": "a group of lags of neighbouring columns",
 }
 NOT_SHOWN = ("seconds",)
 """Never shown: the same explanation gives the same bytes."""
