@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 from safetensors import safe_open
 
 import tsx
 from tests.stored import in_use
 from tsx.cli.main import main
 from tsx.errors import ConfigError, TsxError, UsageError
+from tsx.report.classification import render_classifier_fit
+from tsx.spec.metrics import class_figures
 from tsx.store.catalog import list_versions
 from tsx.store.classifier import load_classifier
+from tsx.wording import NOT_DEFINED, number
 from tsx.workflows.fit_classifier import ClassifierFit
 
 QUICK: dict[str, Any] = {"max_steps": 60, "hidden_size": 8}
@@ -74,6 +80,43 @@ def test_a_rising_pulse_is_learnt_and_the_verdict_says_so(fitted: tuple[Classifi
     ]
     assert evaluation.verdict.has_skill
     assert float(evaluation.summary[0]["auroc"]) > 0.9  # type: ignore[arg-type]
+
+
+def test_every_figure_stands_with_its_interval_in_the_terminal_the_page_and_the_card(
+    fitted: tuple[ClassifierFit, Path],
+) -> None:
+    fit, model = fitted
+    assert fit.evaluation is not None
+    row = fit.evaluation.summary[0]
+    card = next(model.rglob("card.md")).read_text("utf-8")
+    for text in (_on_a_terminal(fit), fit._repr_html_(), card):
+        for words, name in (
+            ("macro F1", "macro_f1"),
+            ("Brier score", "brier"),
+            ("sensitivity at 90 % specificity", "sensitivity"),
+            ("balanced accuracy", "balanced_accuracy"),
+            ("calibration error (ECE)", "calibration_error"),
+        ):
+            value, low, high = (number(row[key], 3) for key in (name, f"{name}_low", f"{name}_high"))  # type: ignore[arg-type]
+            (line,) = re.findall(rf"{re.escape(words)}.{{0,200}}", re.sub(r"<[^>]*>|\s+", " ", text))
+            assert re.match(rf"{re.escape(words)}[ |]+{value}[ |]+{low} to {high}", line)
+
+
+def test_a_figure_that_is_not_defined_is_left_out() -> None:
+    row = {"model": "tsx", "accuracy": 0.5, "accuracy_low": None, "accuracy_high": None, "sensitivity": None}
+    assert class_figures(row) == [("accuracy", "0.500", NOT_DEFINED)]
+
+
+def test_what_was_decided_for_a_classifier_stands_under_its_own_heading(fitted: tuple[ClassifierFit, Path]) -> None:
+    shown = _on_a_terminal(fitted[0])
+    assert "The classifier\n" in shown
+    assert "forecast" not in shown.casefold()
+
+
+def _on_a_terminal(fit: ClassifierFit) -> str:
+    file = StringIO()
+    Console(file=file, width=100).print(render_classifier_fit(fit))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
 def test_later_series_get_a_class_under_the_users_names(fitted: tuple[ClassifierFit, Path]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.spec.metrics import SPECIFICITY
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Metric = Callable[[Floats, Ints, Floats], Floats]
@@ -18,7 +20,6 @@ Metric = Callable[[Floats, Ints, Floats], Floats]
 POSITIVE = 1
 """Of two classes, in their order, the one whose probability is ranked: 1 of 0 and 1, yes of no and yes."""
 BINS = 15
-SPECIFICITY = 0.9
 RESAMPLES = 200
 MOST_CELLS = 400_000_000
 """Of a bootstrap: resamples by series by classes; of larger ones fewer resamples are drawn, 20 at least."""

@@ -12,7 +12,7 @@ from tsx.report import terminal_elements
 from tsx.report.document import Column
 from tsx.report.terminal import decided_in_groups
 from tsx.report.terminal_elements import ACCENT, REASON
-from tsx.spec.metrics import LOWER_IS_BETTER, SHOWN_CLASS_METRICS
+from tsx.spec.metrics import LOWER_IS_BETTER, SHOWN_CLASS_METRICS, class_figures
 from tsx.wording import class_column, count, fixed, number
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SHOWN_ROWS, SHOWN_CLASSES = 12, 4
 
 def render_classifier_fit(fit: ClassifierFit) -> RenderableType:
     """What a user might decide otherwise, what was seen in the data, and how the classifier did beside simple ones."""
-    return _fit(fit, decided_in_groups(fit.decisions))
+    return _fit(fit, decided_in_groups(fit.decisions, "The classifier"))
 
 
 def render_classifier_fit_in_full(fit: ClassifierFit) -> RenderableType:
@@ -59,7 +59,8 @@ def _held_out(evaluation: ClassEvaluation) -> RenderableType:
         _metrics(evaluation.summary),
         Text(""),
         terminal_elements.sentence(verdict.sentence, "green" if verdict.has_skill else "yellow"),
-        terminal_elements.sentence(_interval(evaluation.summary[0]), REASON),
+        Text(""),
+        _figures(evaluation.summary[0]),
     )
 
 
@@ -108,11 +109,12 @@ def _metrics(summary: Sequence[Mapping[str, Any]]) -> RenderableType:
     return table
 
 
-def _interval(row: Mapping[str, Any]) -> str:
-    """The intervals of the figures that decide, in words."""
-    words = [
-        f"{SHOWN_CLASS_METRICS[name]} {fixed(row[f'{name}_low'], 3)} to {fixed(row[f'{name}_high'], 3)}"
-        for name in ("accuracy", "auroc")
-        if row.get(f"{name}_low") is not None
-    ]
-    return f"95 % intervals of {row['model']}: {', '.join(words)}." if words else ""
+def _figures(row: Mapping[str, Any]) -> RenderableType:
+    """Every figure of the first model, with its interval."""
+    name = terminal_elements.line(str(row["model"]).replace("_", " ")).plain
+    table = terminal_elements.table(
+        Column(f"figures of {name}", "prose"), Column("value", "number"), Column("95 % interval", "number")
+    )
+    for words, value, interval in class_figures(row):
+        table.add_row(words, value, interval)
+    return table

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from tsx.explanation.result import Explained, Explanation
 from tsx.report.document import Column, ReportTable
-from tsx.report.labels import value_words, words
+from tsx.report.labels import numbers, value_words, words
+from tsx.spec.metrics import class_figures
 
 MOST_RECORDS = 10
 MOST_FORECASTS = 10
@@ -97,6 +98,15 @@ def records_table(title: str, records: Sequence[dict[str, Any]]) -> ReportTable:
     columns = tuple(Column(words(name), "name" if isinstance(records[0][name], str) else "number") for name in names)
     rows = tuple(tuple(value_words(record.get(name)) for name in names) for record in records[:MOST_RECORDS])
     return ReportTable(title, columns, rows, brief=0)
+
+
+def class_figures_tables(models: Sequence[Mapping[str, Any]]) -> tuple[ReportTable, ...]:
+    """Every figure of a classifier, the first of the models, with its interval; nothing where none was measured."""
+    rows = tuple(class_figures(models[0])) if models else ()
+    if not rows:
+        return ()
+    name = str(models[0]["model"]).replace("_", " ")
+    return (ReportTable(f"Figures of {name}", (Column("figure", "prose"), *numbers("value", "95 % interval")), rows),)
 
 
 def cumulative_shares(explanation: Explanation) -> pl.DataFrame:

@@ -45,6 +45,7 @@ MOST_SERIES = 12
 """So many series are shown with the model that forecasts them best."""
 SIDE_BY_SIDE = 4
 """Events of a table of reliability."""
+OUTPUT = "The forecast"
 DECIDED = {
     "The table": (
         *(
@@ -63,7 +64,7 @@ DECIDED = {
         ),
         *("freq", "zone", "time_format", "decimal", "regularize", "calendar", "holidays", "missing"),
     ),
-    "The forecast": (
+    OUTPUT: (
         "season",
         "horizon",
         "transform",
@@ -98,9 +99,15 @@ def render_fit_in_full(fit: Fit) -> RenderableType:
     return _fit(fit, terminal_elements.decisions(fit.decisions))
 
 
-def decided_in_groups(decided: Sequence[Decision]) -> RenderableType:
-    """What a user might decide otherwise, under plain headings; the count of the rest."""
-    shown = [(title, [one for one in decided if one.name in names]) for title, names in DECIDED.items()]
+def decided_in_groups(decided: Sequence[Decision], output: str = OUTPUT) -> RenderableType:
+    """What a user might decide otherwise, under plain headings; the count of the rest.
+
+    `output`: the heading of what the model makes.
+    """
+    shown = [
+        (output if title == OUTPUT else title, [one for one in decided if one.name in names])
+        for title, names in DECIDED.items()
+    ]
     rest = len(decided) - sum(len(group) for _, group in shown)
     parts: list[RenderableType] = []
     for title, group in shown:

@@ -14,6 +14,7 @@ from tsx.errors import UsageError
 from tsx.report import backtest_sentences
 from tsx.report.document import Assessment, Column, ReportTable, Section
 from tsx.report.labels import decided_words, event_words, intervals, numbers, probability_words, time_words
+from tsx.report.summaries import class_figures_tables
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
 from tsx.wording import class_column, count, decimals, fixed, number, percent
@@ -260,7 +261,8 @@ def _classes_held(evaluation: ClassEvaluation) -> Section:
         for row in evaluation.summary
     )
     table = ReportTable("", (Column("model"), *numbers(*SHOWN_CLASS_METRICS.values())), rows)
-    return Section("accuracy", "Held-out accuracy", (evaluation.verdict.sentence,), tables=(table,))
+    tables = (table, *class_figures_tables(evaluation.summary))
+    return Section("accuracy", "Held-out accuracy", (evaluation.verdict.sentence,), tables=tables)
 
 
 def _monitoring(found: Monitoring | ClassMonitoring) -> Page:

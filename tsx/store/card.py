@@ -10,7 +10,7 @@ from typing import Any
 
 from tsx.model.categories import has_parts, readable
 from tsx.sanitize import REPLACEMENT, clean, escape, line
-from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS
+from tsx.spec.metrics import SHOWN_CLASS_METRICS, SHOWN_METRICS, class_figures
 from tsx.store.annex_iv import technical_documentation
 from tsx.store.datasheet import datasheet
 from tsx.store.manifest import ClassifierManifest, ForecasterManifest, Manifest, TrainingData
@@ -59,6 +59,10 @@ def classifier_card(manifest: ClassifierManifest) -> str:
             ),
             "",
             line(metrics.verdict.sentence),
+            "",
+            f"| figures of {metrics.summary[0]['model']} | value | 95 % interval |",
+            "|---|---|---|",
+            *(f"| {' | '.join(each)} |" for each in class_figures(metrics.summary[0])),
         ]
     lines += ["", "The names of the classes are stored in the manifest as they are."]
     return "\n".join([*lines, *_decided(manifest)])

@@ -17,6 +17,7 @@ from tsx.report.labels import feature_words, lag_words, numbers, value_words, wo
 from tsx.report.sections import checks, comparison
 from tsx.report.sections.counterfactuals import changes_in_words
 from tsx.report.sections.method import advice
+from tsx.report.summaries import class_figures_tables
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
 from tsx.wording import NOT_DEFINED, count, fixed, number, percent, verb
 
@@ -106,7 +107,7 @@ def _accuracy(explanation: ClassExplanation) -> Section:
     )
     columns = (Column("model", "name"), *numbers(*SHOWN_CLASS_METRICS.values()))
     note = "of series held out; of log loss and ECE less is better"
-    tables = (ReportTable("", columns, rows, note),) if rows else ()
+    tables = (ReportTable("", columns, rows, note), *class_figures_tables(held_out)) if rows else ()
     figures: tuple[Figure, ...] = ()
     if explanation.origin and explanation.origin.reliability:
         words = (
