@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from tests.explanation.handmade_classes import Series, classifier_of, panel_of
 from tsx.errors import ConfigError
-from tsx.explanation.classes.counterfactuals import counterfactuals
+from tsx.explanation.classes.counterfactuals import counterfactuals, wanted_class
 from tsx.explanation.classes.run import ClassTask
 from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
@@ -80,7 +81,18 @@ def test_what_is_no_class_is_an_error_that_says_how_to_write_it(asked: str) -> N
     with pytest.raises(ConfigError) as raised:
         counterfactuals(task_of(threshold_rule(Choosing()), Question(counterfactual=asked)))
     assert raised.value.code == "setting-unknown"
-    assert "label=CLASS" in raised.value.hint
+    assert raised.value.hint == "give --counterfactual label=no, or another of 'no', 'yes'"
+
+
+def test_of_many_classes_ten_are_listed_and_the_hint_that_is_given_works() -> None:
+    classes = tuple(f"kind {n:02}" for n in range(14))
+    with pytest.raises(ConfigError) as raised:
+        wanted_class("label=cat", "pet", classes)
+    listed = str(raised.value.hint)
+    assert [name for name in classes if f"'{name}'" in listed.split("another of")[1]] == list(classes[:10])
+    assert "4 more" in listed
+    flag = shlex.split(listed.partition(",")[0])[-1]
+    assert wanted_class(flag, "pet", classes) == 0
 
 
 def test_only_the_named_columns_change() -> None:

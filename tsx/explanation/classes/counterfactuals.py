@@ -6,6 +6,7 @@ classifier says the class, with its threshold or costs. Every answer is a series
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,7 @@ def wanted_class(text: str, label: str, classes: tuple[str, ...]) -> int:
         raise ConfigError(
             "setting-unknown",
             f"counterfactual is {text!r}, which names none of the {len(classes):,} classes of the model",
-            hint="write it as label=CLASS, with a class as it stands in the columns p_CLASS of `tsx classify`",
+            hint=f"give --counterfactual {shlex.quote(f'label={classes[0]}')}, or another of {column_list(classes)}",
             where="counterfactual",
         )
     return classes.index(wanted)
