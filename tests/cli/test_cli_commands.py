@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_the_demo_writes_what_it_says_it_wrote(
     )
     assert (explained.status, explained.out) == (0, "")
     assert (tmp_path / "tsx-report" / "explanation.json").exists()
+
+
+def test_the_demo_of_a_classifier_writes_a_report_and_says_where(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tsx.api, "fit", partial(tsx.api.fit, hidden_size=8))
+    monkeypatch.setattr(tsx.api, "explain", partial(tsx.api.explain, windows=3))
+    made = run("demo", "--classify", "--max-steps", "3", "--max-evals", "64")
+    assert made.status == 0
+    report = tmp_path / "tsx-demo" / "digits-report" / "report.html"
+    assert made.out.splitlines()[-1] == f"The report, for a browser: {report.resolve()}"
+    assert "Maps of single series" in report.read_text("utf-8")
+    explained = [line for line in made.out.splitlines() if line.startswith("$ tsx explain")]
+    assert len(explained) == 1
+    named = shlex.split(explained[0])
+    assert named[named.index("--out") + 1] == str(Path("tsx-demo") / "digits-report")
 
 
 def test_the_demo_cannot_write_where_a_file_stands(run: Callable[..., Run], tmp_path: Path) -> None:

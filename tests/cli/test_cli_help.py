@@ -19,6 +19,7 @@ def test_the_help_shows_examples_first_then_the_commands_in_groups_then_the_opti
     assert places == sorted(places)
     assert all(f"\n  {name}  " in shown.out for name in COMMANDS)
     assert "completion" not in shown.out
+    assert re.search(r"tsx fit \S+ --label ", shown.out[: places[1]])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -96,12 +96,13 @@ def tsx(
     """Forecast time series with recurrent networks, and know why.
 
     Examples:
-      tsx demo                         see it all on shipped data
-      tsx inspect sales.parquet        what is in a table
-      tsx fit sales.parquet            train; what you do not say is chosen
-      tsx forecast --out forecast.csv  forecast every series, with intervals
-      tsx explain --report html        which past values drive it, how far back
-      tsx backtest sales.parquet       how it would have done
+      tsx demo                             see it all on shipped data
+      tsx inspect sales.parquet            what is in a table
+      tsx fit sales.parquet                train; what you do not say is chosen
+      tsx fit stays.parquet --label died   learn a class of each series
+      tsx forecast --out forecast.csv      forecast every series, with intervals
+      tsx explain --report html            which past values drive it, how far back
+      tsx backtest sales.parquet           how it would have done
 
     `tsx COMMAND --help` shows the flags that people use, with `--help-all` all.
     """
