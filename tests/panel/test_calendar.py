@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tsx
 from tests.panel.calendars import infer_calendar
 from tsx.errors import ConfigError, DataError, TsxError
 from tsx.panel.calendar import DAY, Calendar
@@ -407,3 +408,23 @@ def test_a_long_step_is_taken(alias: str) -> None:
 )
 def test_a_word_names_a_whole_number_of_steps_or_none(alias, word, steps):
     assert Calendar.parse(alias).steps_in(word) == steps
+
+
+@pytest.mark.parametrize(
+    ("frequency", "said"),
+    [
+        ("1", "4,269 steps"),
+        ("120", "4,269 steps of 120"),
+        ("5m", "4,269 steps of 5 minutes"),
+        ("1d", "4,269 steps of 1 day"),
+    ],
+)
+def test_steps_of_whole_numbers_are_no_steps_of_steps(frequency: str, said: str) -> None:
+    assert Calendar.parse(frequency).counted(4269) == said
+    assert Calendar.parse(frequency).counted(1) == said.replace("4,269 steps", "1 step")
+
+
+def test_the_step_that_is_found_in_whole_numbers_is_named_by_its_number() -> None:
+    table = pl.DataFrame({"minute": np.arange(90) * 120, "y": np.arange(90.0) % 7})
+    (chosen,) = (each for each in tsx.inspect(table, time="minute").decisions if each.name == "freq")
+    assert (chosen.value, chosen.reason) == ("120", "100 % of steps are 120")

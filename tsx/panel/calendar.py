@@ -106,6 +106,16 @@ class Calendar:
         """One step in words: `5 minutes`, `1 day`, `1 trading day`."""
         return self.span(1)
 
+    @property
+    def step_size(self) -> str:
+        """One step in words that follow "steps of": `5 minutes`, and of whole numbers the number alone."""
+        return f"{self.count:,}" if self.unit == "step" else self.words
+
+    def counted(self, steps: int) -> str:
+        """So many steps and how long each is: `30 steps of 5 minutes`, `30 steps of 120`, `30 steps`."""
+        whole = self.unit == "step" and self.count == 1
+        return count(steps, "step") + ("" if whole else f" of {self.step_size}")
+
     def span(self, steps: int) -> str:
         """The length of `steps` steps in words: 24 steps of an hour are `1 day`, 51 of 5 minutes `4 h 15 min`.
 

@@ -89,7 +89,9 @@ def infer_calendar(
     calendar = steps.dated(given, rows)
     on_grid, next_share = steps.fit(calendar)
     if on_grid >= GIVEN_SHARE and next_share > 0:
-        return calendar, Decision("freq", calendar.alias, f"given; {percent(next_share)} of steps are {calendar.words}")
+        return calendar, Decision(
+            "freq", calendar.alias, f"given; {percent(next_share)} of steps are {calendar.step_size}"
+        )
     finer = steps.median < step_length(calendar)
     try:
         inferred = steps.infer(rows)[1]
@@ -102,7 +104,7 @@ def infer_calendar(
     raise FrequencyMismatch(
         "freq-mismatch",
         f"frequency {calendar.alias} does not fit: {percent(on_grid)} of the rows lie "
-        f"on its grid and {percent(next_share)} of the steps are {calendar.words}; {evidence}",
+        f"on its grid and {percent(next_share)} of the steps are {calendar.step_size}; {evidence}",
         hint=hint,
         where="freq",
     )
@@ -158,7 +160,7 @@ class StepSample:
                     f"no row is on a Saturday or Sunday and {percent(share)} of steps are to the next trading day",
                 )
         where = " and fall on the month's last weekday" if best.weekday else ""
-        return best, Decision("freq", best.alias, f"{percent(best_fit[1])} of steps are {best.words}{where}")
+        return best, Decision("freq", best.alias, f"{percent(best_fit[1])} of steps are {best.step_size}{where}")
 
     def irregular(self, best: Calendar | None, on_grid: float, next_share: float) -> IrregularTimes:
         """The error of times that stand on no grid: the typical step, its spread and the flags that help."""
@@ -167,7 +169,7 @@ class StepSample:
         what = (
             "no step is frequent"
             if best is None
-            else f"{percent(next_share)} of the steps are {best.words}, "
+            else f"{percent(next_share)} of the steps are {best.step_size}, "
             f"but only {percent(on_grid)} of the rows lie on that grid"
         )
         spread = (

@@ -62,7 +62,7 @@ def check_sparse(
         of = f" ({sparse.sum():,} of {len(steps):,} series, up to {steps.max():,} steps)" if sparse.any() else ""
         raise DataError(
             "too-many-gaps",
-            f"{with_row:,} rows spread over {total:,} steps of {calendar.words}{of}",
+            f"{with_row:,} rows spread over {calendar.counted(total)}{of}",
             where=where or schema.time,
             hint="look for a mistyped date, give a longer step with --freq, or aggregate the rows with "
             "--freq and --regularize mean",
@@ -113,7 +113,7 @@ def check_strays(
     away = ""
     if calendar is not None:
         steps = calendar.steps(frame["time"].gather(at[stray] - 1), frame["time"].gather(at[stray]))[0].max()
-        away = f", up to {steps:,} steps of {calendar.words} away"
+        away = f", up to {calendar.counted(int(steps))} away"
     times = frame[strays].select(names).lazy()
     lines = rows.select(names).with_row_index("row", 1).join(times, on=names, how="semi").select("row")
     numbers = lines.collect(engine="streaming")["row"].sort()
@@ -135,7 +135,7 @@ def check_room(steps: int, rows: int, schema: Schema, calendar: Calendar, where:
     if size > ROOM * free and keeps_in_memory(size):
         raise DataError(
             "panel-too-large",
-            f"{rows:,} rows make {steps:,} steps of {calendar.words} with "
+            f"{rows:,} rows make {calendar.counted(steps)} with "
             f"{count(len(schema.channels), 'column')}, {size / 2**30:,.1f} GiB of memory, and "
             f"{free / 2**30:,.1f} GiB are available",
             hint="use fewer series or covariates, a later start, or a longer step with --freq and --regularize mean",

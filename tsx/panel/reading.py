@@ -591,7 +591,7 @@ def _findings(
     note(
         "gaps",
         gaps,
-        f"{gaps:,} of {count(steps, 'step')} of {calendar.words} {verb(gaps, 'has')} no row; {_masked(gaps)}",
+        f"{gaps:,} of {calendar.counted(steps)} {verb(gaps, 'has')} no row; {_masked(gaps)}",
         schema.time,
     )
     note(

@@ -168,8 +168,7 @@ def one_row_per_step(rows: pl.LazyFrame, calendar: Calendar, how: Regularize, su
     decision = Decision(
         "regularize",
         how,
-        f"given; {before:,} rows became {after:,} steps of {calendar.words}: {what} after the step "
-        "before, up to the step",
+        f"given; {before:,} rows became {calendar.counted(after)}: {what} after the step before, up to the step",
     )
     return GridRows(frame.drop("__rows").lazy(), decision)
 
@@ -252,7 +251,7 @@ def snap_to_grid(rows: pl.LazyFrame, calendar: Calendar, column: str) -> GridRow
         (
             Finding(
                 "rows-merged",
-                f"{lost:,} of {len(same):,} rows share their step of {calendar.words} with a later row of the same "
+                f"{lost:,} of {len(same):,} rows share their step of {calendar.step_size} with a later row of the same "
                 "series, which counts",
                 column,
                 count=lost,

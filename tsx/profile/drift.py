@@ -242,7 +242,7 @@ def _time_drift(facts: PanelFacts, panel: Panel, given: bool) -> Iterator[Findin
         yield Finding("time-type-changed", message, time)
     now, was = _newest(panel), facts.newest
     if panel.calendar.alias != facts.frequency:
-        message = f"steps of {panel.calendar.words}; the model was fitted on steps of {facts.frequency}"
+        message = f"steps of {panel.calendar.step_size}; the model was fitted on steps of {facts.frequency}"
         yield Finding("frequency-changed", message, time)
     elif now is not None and was is not None and now < was:
         by = "" if panel.calendar.unit == "step" else f", by {duration((was - now) / 1e6)}"

@@ -115,7 +115,7 @@ def explained_words(explanation: Explanation) -> str:
 def step_words(explanation: Explained) -> str:
     """The unit of a lag, for axes: `steps of 1 hour`."""
     calendar = Calendar.parse(explanation.frequency)
-    return "steps" if calendar.unit == "step" and calendar.count == 1 else f"steps of {calendar.words}"
+    return "steps" if calendar.unit == "step" and calendar.count == 1 else f"steps of {calendar.step_size}"
 
 
 def ago(lag: int | None, calendar: Calendar) -> str:

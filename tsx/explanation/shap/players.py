@@ -157,7 +157,7 @@ def in_steps(question: Question, calendar: Calendar) -> Question:
     if not steps:
         raise ConfigError(
             "group-unknown",
-            f"group {text!r} is no whole number of steps of {calendar.words}",
+            f"group {text!r} is no whole number of steps of {calendar.step_size}",
             hint="give a number of lags, or one of hour, day, week, month, quarter, year",
             where="group",
         )
