@@ -10,7 +10,8 @@ from scipy.stats import ttest_rel
 from sklearn import metrics as sk
 
 from tsx.evaluation import class_metrics
-from tsx.evaluation.class_verdict import class_verdict, delong, paired_test
+from tsx.evaluation.class_verdict import class_verdict, delong, evaluate_classes, paired_test
+from tsx.spec.schema import Schema
 from tsx.training.classifier import BOOSTING, FREQUENCIES, LOGISTIC, HeldOut
 
 
@@ -180,3 +181,21 @@ def test_the_verdict_says_when_a_logistic_regression_would_do_and_when_nothing_w
     nothing = class_verdict(held_out(noise, noise, noise, codes), "died")
     assert not nothing.has_skill
     assert "no skill" in nothing.sentence
+
+
+@pytest.mark.parametrize(
+    ("columns", "read"),
+    [
+        ({"past_words": ("token",)}, "word counts"),
+        ({"past_words": ("event",), "past": ("pulse",)}, "word counts and summaries of each column"),
+        ({"past_words": ("event",), "static": ("age",)}, "word counts and summaries of each column"),
+        ({"past": ("pulse",)}, "summaries of each column"),
+    ],
+    ids=["texts", "events and numbers", "events of people", "numbers"],
+)
+def test_the_verdict_names_what_the_simple_classifiers_read(columns: dict[str, tuple[str, ...]], read: str) -> None:
+    codes = np.arange(300) % 2
+    strong, weak = (of_scores(size * (2.0 * codes - 1) + np.random.default_rng(3).normal(size=300)) for size in (2, 1))
+    held = held_out(weak, strong, weak, codes)
+    sentence = evaluate_classes(held, Schema("position", label="kind", **columns)).verdict.sentence
+    assert f"logistic regression on {read} is better (" in sentence

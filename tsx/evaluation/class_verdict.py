@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.evaluation.class_metrics import POSITIVE, reliability, summary
+from tsx.spec.schema import Schema
 from tsx.spec.verdict import Verdict
 from tsx.training.classifier import BOOSTING, FREQUENCIES, LOGISTIC, HeldOut
 from tsx.wording import count, fixed
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.05
+SUMMARIES = "summaries of each column"
+SIMPLE = {LOGISTIC: "a logistic regression", BOOSTING: "gradient boosting"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +33,21 @@ class ClassEvaluation:
     series: int
 
 
-def evaluate_classes(held: HeldOut, label: str) -> ClassEvaluation:
-    """Every model's metrics, and the verdict on the first of them."""
+def evaluate_classes(held: HeldOut, schema: Schema) -> ClassEvaluation:
+    """Every model's metrics, and the verdict on the first of them, of a table with these columns."""
     rows = tuple(
         {"model": name, **summary(log_p, held.codes, held.groups)} for name, log_p in held.log_probabilities.items()
     )
     first = next(iter(held.log_probabilities.values()))
-    return ClassEvaluation(rows, class_verdict(held, label), tuple(reliability(first, held.codes)), len(held.codes))
+    verdict = class_verdict(held, str(schema.label), _inputs(schema))
+    return ClassEvaluation(rows, verdict, tuple(reliability(first, held.codes)), len(held.codes))
 
 
-def class_verdict(held: HeldOut, label: str) -> Verdict:
-    """The classifier against the class frequencies, and against the better of the simple classifiers on summaries."""
+def class_verdict(held: HeldOut, label: str, inputs: str = SUMMARIES) -> Verdict:
+    """The classifier against the class frequencies, and against the better of the simple classifiers on summaries.
+
+    inputs  what these read, in words
+    """
     name, *_ = held.log_probabilities
     mine = held.log_probabilities[name]
     frequencies = held.log_probabilities[FREQUENCIES]
@@ -63,7 +70,7 @@ def class_verdict(held: HeldOut, label: str) -> Verdict:
         p = paired_test(mine, other, held.codes, held.groups)
         measure, test = "accuracy", "paired t-test of log losses"
     figures = f"{measure} {fixed(score, 3)} against {fixed(score_other, 3)}, p {_p_words(p)}"
-    words = WORDS[against]
+    words = "the class frequencies" if against == FREQUENCIES else f"{SIMPLE[against]} on {inputs}"
     better, worse = losses[name] < losses[against], losses[name] > losses[against]
     if not has_learnt:
         sentence = f"The classifier has no skill: of {label!r} it knows no more than how often each class comes."
@@ -91,11 +98,11 @@ def class_verdict(held: HeldOut, label: str) -> Verdict:
     )
 
 
-WORDS = {
-    LOGISTIC: "a logistic regression on summaries of each column",
-    BOOSTING: "gradient boosting on summaries of each column",
-    FREQUENCIES: "the class frequencies",
-}
+def _inputs(schema: Schema) -> str:
+    """What simple classifiers read of a table: of words how often each comes in a series."""
+    if not schema.words:
+        return SUMMARIES
+    return f"word counts and {SUMMARIES}" if (*schema.channels, *schema.static) else "word counts"
 
 
 def paired_test(mine: Floats, other: Floats, codes: NDArray[np.int64], groups: NDArray[np.int64]) -> float:

@@ -93,7 +93,7 @@ def backtest_labels(data: Source, request: Request, progress: Progress) -> Class
     decisions = (*read.decisions, *classifier.decisions)
     return ClassBacktest(
         pl.concat(parts),
-        evaluate_classes(held, label),
+        evaluate_classes(held, panel.schema),
         decisions,
         (*panel.findings, *classes.findings, *checkpoints.findings()),
     )

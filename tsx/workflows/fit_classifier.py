@@ -144,7 +144,7 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
         classifier = replace(classifier, decisions=decisions, choosing=choosing)
         if settings.private:
             classifier = with_rounded_scores(classifier)
-        evaluation = evaluate_classes(held, str(panel.schema.label))
+        evaluation = evaluate_classes(held, panel.schema)
         fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
         version = save_fitted(fitted, panel, classes, data, to_dict(settings), request["keep"])
     return replace(

@@ -115,7 +115,7 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         )
         if held is not None and manifest.settings.get("private"):
             updated = with_rounded_scores(updated)
-        evaluation = None if held is None else evaluate_classes(held, str(classifier.schema.label))
+        evaluation = None if held is None else evaluate_classes(held, classifier.schema)
         reason = "" if held else next(each.reason for each in of_update if each.name == "held_out")
         fitted = ClassifierFit(
             updated,
