@@ -17,7 +17,7 @@ from safetensors import safe_open
 import tsx
 from tests.stored import in_use
 from tsx.cli.main import main
-from tsx.errors import ConfigError, TsxError, UsageError
+from tsx.errors import ConfigError, DataError, TsxError, UsageError
 from tsx.report.classification import render_classifier_fit
 from tsx.spec.metrics import class_figures
 from tsx.store.catalog import list_versions
@@ -492,3 +492,54 @@ def test_settings_of_a_classifier_are_searched_by_the_log_loss_of_series_held_ou
     with pytest.raises(UsageError) as refused:
         tsx.tune(stays(20), keep_together="age", trials=1)
     assert refused.value.code == "flags-contradict"
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_an_empty_text_is_no_class_and_that_is_said(nothing: str, tmp_path: Path) -> None:
+    table = stays().with_columns(
+        pl.when(pl.col("stay") < "s020").then(pl.lit(nothing)).otherwise(pl.col("outcome")).alias("outcome")
+    )
+    fit = tsx.fit(table, label="outcome", model=tmp_path / "model", max_steps=1, hidden_size=4)
+    said = {each.code: each.message for each in fit.findings}
+    assert said["series-without-label"].startswith("20 of 60 series have no 'outcome' (an empty text is no class)")
+    assert fit.classifier.config.classes == ("home", "ward")
+
+
+def measurements() -> pl.DataFrame:
+    """A row for each measurement of a stay, in the order of the stays, some of them missing."""
+    table = stays().with_columns(other=pl.col("noise") * 2)
+    long = table.unpivot(["pulse", "noise", "other"], index=["stay", "hour", "age", "outcome"], variable_name="what")
+    return long.drop_nulls("value").sort("stay", "hour", "what")
+
+
+@pytest.mark.parametrize(
+    ("whose", "named", "code"),
+    [
+        ("patient", {}, "no-id-column"),
+        ("patient", {"id": "patient", "time": "hour"}, "duplicate-rows"),
+    ],
+    ids=["no id is found", "one is named"],
+)
+def test_a_row_for_each_measurement_is_told_how_to_become_a_column_for_each(
+    whose: str, named: dict[str, str], code: str, tmp_path: Path
+) -> None:
+    table = measurements().rename({"stay": whose})
+    with pytest.raises(DataError) as raised:
+        tsx.fit(table, label="outcome", model=tmp_path / "model", **named)
+    assert raised.value.code == code
+    (call,) = re.findall(r"table\.pivot\(.*?\]?, values='\w+'\)", raised.value.hint)
+    wide = eval(call, {"table": table})
+    assert {whose, "hour", "age", "outcome", "pulse", "noise", "other"} == set(wide.columns)
+    fit = tsx.fit(wide, label="outcome", model=tmp_path / "model", max_steps=1, hidden_size=4)
+    decided = {each.name: each.value for each in fit.decisions}
+    assert (decided["id"], decided["past"], decided["static"]) == (whose, ["noise", "other", "pulse"], ["age"])
+
+
+def test_stays_of_several_wards_with_many_columns_are_told_apart_by_a_second_id(tmp_path: Path) -> None:
+    twice = pl.concat(
+        [stays(seed=0).with_columns(pl.col("noise") + n, ward=pl.lit(ward)) for n, ward in enumerate("ab")]
+    )
+    with pytest.raises(DataError) as raised:
+        tsx.fit(twice, label="outcome", id="stay", model=tmp_path / "model")
+    assert "--id stay,ward" in raised.value.hint
+    assert "pivot" not in raised.value.hint

@@ -21,6 +21,7 @@ from tsx.table.infer_roles import (
     is_time,
     never_before,
 )
+from tsx.table.label_roles import one_column_each
 from tsx.wording import and_list, column_list, row_numbers, verb
 
 SHOWN = 5
@@ -103,6 +104,10 @@ def _advice(
         more = identifying_columns(table, types, [schema.time, *schema.ids], free)
         if more or (more := identifying_columns(table, types, [schema.time], [*schema.ids, *free])):
             ids = [name for name in types if name in {*schema.ids, *more}]
+            if schema.label is not None and schema.ids:
+                long = one_column_each(table, types, schema.time, schema.ids, schema.label)
+                if long:
+                    return f"{long}; or take each {and_list(ids)} as a series of its own with --id {_named(ids)}", "id"
             hint = f"{and_list(list(map(repr, ids)))} together tell the rows apart: name them with --id {_named(ids)}"
             return f"{hint}; or {keep}", "id"
     if not schema.ids and reading.id_from is None and files > 1:

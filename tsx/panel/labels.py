@@ -118,8 +118,9 @@ def _findings(classes: Classes, label: str) -> list[Finding]:
     findings = []
     unlabelled = int((classes.codes < 0).sum())
     if unlabelled:
+        blank = " (an empty text is no class)" if classes.kind == "text" else ""
         message = (
-            f"{unlabelled:,} of {len(classes.codes):,} series {verb(unlabelled, 'has')} no {label!r}: "
+            f"{unlabelled:,} of {len(classes.codes):,} series {verb(unlabelled, 'has')} no {label!r}{blank}: "
             f"{'it is' if unlabelled == 1 else 'they are'} not learnt from, and can be classified with `tsx classify`"
         )
         findings.append(Finding("series-without-label", message, label))

@@ -22,6 +22,7 @@ from tsx.table.infer_roles import (
     Types,
     check_names,
     first_named,
+    identifying_columns,
     infer_id,
     infer_time,
     is_id_name,
@@ -92,10 +93,12 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         if not ids:
             ids, reason = _infer_id(table, types, time, label, taken)
             if not ids:
+                long = _of_measurements(table, types, time, label)
                 raise DataError(
                     "no-id-column",
                     f"no column tells the series apart that {label!r} is the label of",
-                    hint="name it with --id",
+                    hint=long
+                    or "name it with --id; of several rows at one time keep one with --duplicates last or mean",
                     setting="id",
                 )
             decisions.append(Decision("id", one_or_several(ids), reason))
@@ -144,6 +147,40 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         schema = with_words(schema, types, table)
         check_types(schema, types, table)
     return schema, tuple(decisions)
+
+
+def one_column_each(table: pl.LazyFrame, types: Types, time: str, ids: Sequence[str], label: str) -> str:
+    """The hint for a labelled table with a row for each measurement, which says its kind: a column of its own for each
+    kind. Empty where the rows are no such.
+    """
+    others = [name for name in types if name not in {*ids, time, label}]
+    kinds = [name for name in others if is_text(types[name]) or types[name].is_integer()]
+    found = identifying_columns(table, types, [time, *ids], kinds, most=1)
+    if not found:
+        return ""
+    constant = _constant(table, ids, others)
+    values = [name for name in others if types[name].is_numeric() and constant[name] is False and name not in found]
+    if len(values) != 1:  # several measurements in a row: what repeats the time is something else
+        return ""
+    index = [*ids, time, label, *(name for name in others if constant[name])]
+    return (
+        f"each row is one measurement, which {found[0]!r} names: give each kind a column of its own, as polars does "
+        f"with table.pivot(on={found[0]!r}, index={index}, values={values[0]!r})"
+    )
+
+
+def _of_measurements(table: pl.LazyFrame, types: Types, time: str, label: str) -> str:
+    """The hint of `one_column_each` for the first column that may tell series apart; empty where none does."""
+    candidates = [
+        name for name, dtype in types.items() if name not in (time, label) and (is_text(dtype) or dtype.is_integer())
+    ]
+    for name in sorted(candidates[:MOST_CANDIDATES], key=lambda name: not is_id_name(name)):
+        changes = table.group_by(name).agg(pl.col(label).drop_nulls().n_unique().alias("\x1flabels"))
+        facts = changes.select((pl.col("\x1flabels") <= 1).all(), pl.len()).collect(engine="streaming")
+        same, series = facts.row(0)
+        if same and series > 1 and (hint := one_column_each(table, types, time, [name], label)):
+            return hint
+    return ""
 
 
 def _keys(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> list[str]:
