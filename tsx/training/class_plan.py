@@ -28,7 +28,7 @@ MANY_SERIES = 20_000
 DROPOUT = 0.2
 BATCH_SIZES = ((20_000, 256), (5000, 128), (500, 64), (0, 32))
 """Series to learn from, from which a batch has so many of them."""
-PASSES, PASSES_OF_MANY, LEAST_STEPS, MOST_STEPS = 30, 12, 600, 3000
+PASSES, PASSES_OF_MANY, LEAST_STEPS, MOST_STEPS = 30, 20, 600, 4500
 LEARNING_RATE = 3e-3
 LEAST_GAPS = 0.001
 """Share of missing values from which masks and times since observed are read."""
