@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 
@@ -26,9 +27,12 @@ from tsx.model.pretrained.windows import (
     context_length,
     contexts,
     decompose,
+    in_units,
     read,
     smooth,
+    without_gaps,
 )
+from tsx.panel import lookup
 
 MAX_BYTES = 2**20
 
@@ -135,6 +139,80 @@ def test_a_context_holds_whole_segments_and_whole_seasons() -> None:
             assert length % SEGMENT == 0
             assert length % season == 0
             assert length >= min(max(rows, 2 * season), 144)
+
+
+def gappy(windows: int, length: int, season: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows that begin late, with long and short gaps; 0 where nothing was observed."""
+    y = torch.as_tensor(mixture(rng(5), windows, length, season), dtype=torch.float32)
+    observed = torch.as_tensor(rng(6).random((windows, length)) > 0.2)
+    observed[::3, : length // 3] = False
+    observed[1, length // 2 :] = False
+    return torch.where(observed, y, 0.0), observed
+
+
+@pytest.mark.parametrize("season", [1, 4, 12])
+def test_gaps_are_filled_as_those_of_a_panel(season: int) -> None:
+    values, observed = gappy(20, 48, season)
+    found, there = without_gaps(values, observed, season)
+    panel = make_panel([np.where(seen, y, np.nan) for y, seen in zip(values.double().numpy(), observed.numpy())])
+    every = np.arange(20)
+    expected = lookup.without_gaps(panel, every, np.tile(np.arange(48), (20, 1)), panel.lengths, season)
+    np.testing.assert_array_equal(there, ~np.isnan(expected))
+    np.testing.assert_allclose(found, np.nan_to_num(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_a_window_without_gaps_is_read_as_it_is_and_one_of_which_nothing_was_observed_as_zeros() -> None:
+    values, there = contexts(list(mixture(rng(), 5, 40, 4)), 4)
+    assert without_gaps(values, there, 4)[0] is values
+    windows = read(torch.zeros(2, 24), torch.zeros(2, 24, dtype=torch.bool), 12)
+    for each in (windows.segments, windows.known, windows.simple):
+        assert each.isfinite().all()
+    assert (windows.scale == 0).all()
+    assert (forecast(shipped(), windows) == 0).all()
+
+
+class InUnits(torch.nn.Module):
+    """From values and masks (B, T), and centers (B), to quantiles around these."""
+
+    def __init__(self, season: int) -> None:
+        super().__init__()
+        self.network, self.season = shipped(), season
+
+    def forward(self, values: torch.Tensor, observed: torch.Tensor, center: torch.Tensor) -> torch.Tensor:
+        windows = read(values, observed, self.season, center)
+        return in_units(self.network(windows), windows)
+
+
+@pytest.mark.parametrize("far", [0, 1e4])
+@pytest.mark.parametrize("season", [1, 4])
+def test_a_gradient_is_the_slope_of_the_forecast(season: int, far: float) -> None:
+    values, observed = gappy(6, 24, season)
+    values = torch.where(observed, values.double() + torch.as_tensor(rng(3).random(values.shape)), 0.0)
+    size = values.abs().amax(1)
+    network, center = copy.deepcopy(InUnits(season)).double(), far * size
+    before = values.clone().requires_grad_()
+    made = network(before, observed, center)[:, 3, MEDIAN]
+    (slope,) = torch.autograd.grad(made.sum(), before)
+    assert slope.isfinite().all()
+    assert (slope[~observed] == 0).all()
+    direction = torch.where(observed, torch.as_tensor(rng(2).normal(size=values.shape)), 0.0)
+    step = 1e-8 * size[:, None]
+    with torch.no_grad():
+        up, down = (network(values + sign * step * direction, observed, center)[:, 3, MEDIAN] for sign in (1, -1))
+    torch.testing.assert_close((slope * direction).sum(1), (up - down) / (2 * step[:, 0]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_an_exported_program_holds_for_any_number_of_windows_and_any_gaps() -> None:
+    values, observed = gappy(9, 12, 4)
+    whole = torch.ones_like(observed)
+    network, center = InUnits(4).eval(), torch.where(torch.arange(9) % 2 > 0, 1e6, 5.0)
+    with torch.no_grad():
+        shapes = ({0: torch.export.Dim.DYNAMIC},) * 3
+        inputs = values[:3].abs() + 1, whole[:3], center[:3]
+        program = torch.export.export(network, inputs, dynamic_shapes=shapes).module()
+        torch.testing.assert_close(program(values, observed, center), network(values, observed, center))
 
 
 def test_before_training_the_median_is_the_mean_of_the_simple_forecasts() -> None:

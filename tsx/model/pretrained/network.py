@@ -50,9 +50,8 @@ class PretrainedNetwork(nn.Module):
         state = self.cell(silu(self.embed(inputs)))[0][:, -1]
         z = silu(self.join(torch.cat([state, known, squash(simple).flatten(1)], 1)))
         z = z + silu(self.deep(z))
-        weights, correction, distances = (
-            self.out(z).view(len(z), HORIZON, PER_STEP).split([len(SIMPLE), 1, 2 * SIDE], dim=2)
-        )
+        made = self.out(z).unflatten(1, (HORIZON, PER_STEP))
+        weights, correction, distances = made.split([len(SIMPLE), 1, 2 * SIDE], dim=2)
         # What is corrected, and how far, grows where the simple forecasts differ.
         unit = 1 + simple.std(1)[..., None]
         median = (weights.softmax(2) * simple.transpose(1, 2)).sum(2, keepdim=True) + correction * unit
