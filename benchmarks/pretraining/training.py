@@ -13,7 +13,8 @@ from torch import Tensor
 
 from benchmarks.pretraining.generators import log_uniform, mixture
 from tsx.model.pretrained.network import LEVELS, MEDIAN, PretrainedNetwork
-from tsx.model.pretrained.windows import FEWEST, HORIZON, LONGEST, SEASONS, context_length, read
+from tsx.model.pretrained.windows import context_length, read
+from tsx.spec.pretrained import FEWEST, HORIZON, LONGEST, SEASONS, USUAL
 
 BATCH = 256
 RATE = 1.5e-3
@@ -37,9 +38,9 @@ class Kind:
 
 
 KINDS = (
-    Kind(0.28, (1,), FEWEST, 44, 8),
-    Kind(0.26, (4,), 8, 96, 8),
-    Kind(0.39, (12,), 24, LONGEST, 24),
+    Kind(0.28, (1,), FEWEST, USUAL[1], 8),
+    Kind(0.26, (4,), 8, USUAL[4], 8),
+    Kind(0.39, (12,), 24, USUAL[12], 24),
     Kind(0.07, SEASONS, 6, LONGEST, 24),
 )
 """Yearly, quarterly and monthly series, and any."""

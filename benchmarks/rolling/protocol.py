@@ -25,9 +25,9 @@ from benchmarks.rolling import figures
 from tsx.baselines.forecasts import BaselineSettings, forecast_baselines
 from tsx.errors import DataError
 from tsx.evaluation.metrics import seasonal_naive_scale
-from tsx.model.pretrained.windows import HORIZON
 from tsx.panel.lookup import targets_after
 from tsx.panel.panel import Panel
+from tsx.spec.pretrained import HORIZON
 from tsx.spec.settings import Settings
 from tsx.wording import quantile_column
 from tsx.workflows.forecast import forecast_panel

@@ -14,7 +14,7 @@ from benchmarks.accuracy.sets import Task
 from benchmarks.pretraining.judging import judge, table
 from benchmarks.pretraining.training import KINDS, Kind, draw, losses, pinball, save
 from tsx.model.pretrained.network import LEVELS, PretrainedNetwork, load
-from tsx.model.pretrained.windows import HORIZON
+from tsx.spec.pretrained import HORIZON
 
 
 def rng(seed: int = 0) -> np.random.Generator:

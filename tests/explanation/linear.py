@@ -39,13 +39,14 @@ class Weighted(nn.Module):
         linear = torch.einsum("btc,tch->bh", batch.past.nan_to_num(), self.past)
         linear = linear + torch.einsum("bsf,sfh->bh", batch.future.nan_to_num(), self.future)
         spread = torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3)
-        return Components(torch.zeros_like(linear), torch.zeros_like(linear), linear, spread)
+        none = torch.zeros_like(linear)
+        return Components(none, none, linear, none, spread)
 
     def smooth_forecast(self, batch: Batch, frame=None) -> Components:
         parts = self.components(batch)
         return replace(parts, recurrent=torch.zeros_like(parts.recurrent))
 
-    def with_and_without_recurrent(self, batch: Batch, frame=None) -> tuple[Components, Components]:
+    def whole_and_smooth(self, batch: Batch, frame=None) -> tuple[Components, Components]:
         return self.components(batch), self.smooth_forecast(batch)
 
     def frame(self, batch: Batch) -> Frame:

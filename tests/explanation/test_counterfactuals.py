@@ -27,7 +27,7 @@ class Threshold(Weighted):
         high = 10.0 * (batch.past[:, CONTEXT - 2, 1] > THRESHOLD) + 3.0 * batch.future[:, -1, 0]
         linear = high[:, None].expand(-1, HORIZON).float()
         nothing = torch.zeros_like(linear)
-        return Components(nothing, nothing, linear, torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3))
+        return Components(nothing, nothing, linear, nothing, torch.tensor([-1.0, 0.0, 1.0]).expand(*linear.shape, 3))
 
 
 @pytest.fixture(scope="module")

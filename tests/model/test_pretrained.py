@@ -17,9 +17,6 @@ from tests.processes import make_panel
 from tsx.model.pretrained.forecaster import pretrained_quantiles
 from tsx.model.pretrained.network import LEVELS, MEDIAN, WEIGHTS, PretrainedNetwork, forecast, shipped
 from tsx.model.pretrained.windows import (
-    HORIZON,
-    LONGEST,
-    SEASONS,
     SEGMENT,
     SIMPLE,
     SMOOTHINGS,
@@ -33,6 +30,7 @@ from tsx.model.pretrained.windows import (
     without_gaps,
 )
 from tsx.panel import lookup
+from tsx.spec.pretrained import HORIZON, LONGEST, SEASONS
 
 MAX_BYTES = 2**20
 

@@ -18,11 +18,11 @@ from tsx.evaluation.metrics import SCALE
 from tsx.evaluation.verdict import judge, simple_words
 from tsx.model.pretrained.forecaster import pretrained_quantiles
 from tsx.model.pretrained.network import shipped
-from tsx.model.pretrained.windows import FEWEST, LONGEST
 from tsx.panel.lookup import in_parts, last_observed, newest_centred, targets_after
 from tsx.panel.panel import Panel
 from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision
+from tsx.spec.pretrained import FEWEST, LONGEST
 from tsx.spec.schema import Schema
 from tsx.spec.settings import QUANTILE_LEVELS, Intervals, Point
 from tsx.spec.verdict import Verdict

@@ -93,7 +93,8 @@ def variable_tables(network: Network, population: Batch) -> dict[str, pl.DataFra
             seen.append(member.embedding.segment_observed(encoded).any(1).cpu())
             recurrent.append(_through_mixture(network, mixed.variables, mixed.experts).double().cpu())
             linear.append(_through_map(network, encoded).double().cpu())
-            scales.append((network.additive.network_weight * slope(network, batch)).double().cpu())
+            weight = network.own_weight * network.additive.network_weight
+            scales.append((weight * slope(network, batch)).double().cpu())
     names = [channel.name for channel in config.channels.time_varying]
     scale = torch.cat(scales)[..., None]
     parts = [torch.cat(each) for each in (recurrent, linear)]

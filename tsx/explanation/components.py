@@ -7,6 +7,7 @@ import polars as pl
 import torch
 
 from tsx.explanation.measure import Measure, Measured, Results, TableSpec
+from tsx.explanation.shap.game import parts_of
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.wording import percent
@@ -23,15 +24,17 @@ COMPONENTS_TABLE = TableSpec("paths", {"path": pl.String, "share": pl.Float64, "
 
 
 def component_table(network: Network, population: Batch) -> pl.DataFrame:
-    """path (season, linear, recurrent), share, variance_share: components, over the windows and steps of `population`.
+    """path (season, linear, pretrained, recurrent), share, variance_share, over the windows and steps of `population`.
 
-    Of the point forecast. share: mean |part| over the sum of all three. variance_share: cov(part, movement) /
-    var(movement), where movement is the forecast less the window's location, the sum of the parts; these add up to 1,
-    and one is negative where a component takes back what another adds. Where nothing moves all are 0.
+    Of the point forecast; pretrained where that network has a part. share: mean |part| over the sum of all.
+    variance_share: cov(part, movement) / var(movement), where movement is the forecast less the window's location, the
+    sum of the parts; these add up to 1, and one is negative where a component takes back what another adds. Where
+    nothing moves all are 0.
     """
     with torch.inference_mode():
         components = network.components(population)
-    parts = {"season": components.season, "linear": components.linear, "recurrent": network.point(components.recurrent)}
+    _, *between, _ = parts_of(network.config)
+    parts = {part: getattr(components, part) for part in between} | {"recurrent": network.point(components.recurrent)}
     values = np.stack([part.cpu().double().numpy().ravel() for part in parts.values()])
     sizes = np.abs(values).mean(1)
     centered = values - values.mean(1, keepdims=True)
@@ -63,9 +66,13 @@ def component_sentences(components: pl.DataFrame, share: float = 1.0) -> list[st
 
     `share`: the weight of the network's contribution beside the smoothing.
     """
-    names = {"season": "season", "linear": "level, trend and the linear map" if share else "level and trend"}
+    names = {
+        "season": "season",
+        "linear": "level, trend and the linear map" if share else "level and trend",
+        "pretrained": "the pretrained network",
+    }
     shares = {path: (size, variance) for path, size, variance in components.iter_rows()}
-    others = [f"{names[name]} {percent(shares[name][0])}" for name in names if shares[name][0] > 0]
+    others = [f"{words} {percent(shares[name][0])}" for name, words in names.items() if shares.get(name, (0,))[0] > 0]
     words = []
     if shares["recurrent"][0] > 0 and others:
         words.append(

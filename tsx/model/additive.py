@@ -1,4 +1,4 @@
-"""The additive forecast: level, season, linear map and recurrent component, whose sum is the forecast.
+"""The additive forecast: level, season, linear map, pretrained and recurrent component, whose sum is the forecast.
 
 Shapes: B windows, T context lags, C channels, H horizon steps, Q quantile levels.
 """
@@ -18,14 +18,21 @@ from tsx.spec.network import NetworkConfig
 class Components:
     """The components of a forecast in the units of the panel, whose sum is the forecast, exactly.
 
-    location, season, linear (B, H), the same for every quantile; recurrent (B, H, Q). Behind a logarithm the components
-    of the median are what each adds on the straight line from the location to the forecast (Aumann & Shapley 1974).
+    location, season, linear, pretrained (B, H), the same for every quantile; recurrent (B, H, Q), with all spreads.
+    `pretrained` is 0 where the network that comes with the package has no part in the forecast. Behind a logarithm the
+    components of the median are what each adds on the straight line from the location to the forecast (Aumann & Shapley
+    1974).
     """
 
     location: Tensor
     season: Tensor
     linear: Tensor
+    pretrained: Tensor
     recurrent: Tensor
+
+    def quantiles(self) -> Tensor:
+        """(B, H, Q): their sum."""
+        return (self.location + self.season + self.linear + self.pretrained)[..., None] + self.recurrent
 
 
 class AdditiveForecast(nn.Module):

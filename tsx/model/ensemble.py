@@ -1,13 +1,15 @@
-"""Several networks of one shape as one, and one as several."""
+"""Several networks of one shape as one, one as several, and one with and without the pretrained network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from tsx.model.member import Member
 from tsx.model.network import Network
+from tsx.spec.network import NetworkConfig
 
 
 def members_of(network: Network) -> list[Network]:
@@ -17,7 +19,7 @@ def members_of(network: Network) -> list[Network]:
     """
     if len(network.members) == 1:
         return [network]
-    members = [_filled(network, [member]) for member in network.members]
+    members = [_filled(network, [member], network.config) for member in network.members]
     for member in members:
         member.limits.lift()
     return members
@@ -27,13 +29,24 @@ def join(networks: Sequence[Network]) -> Network:
     """One network of the members of all, with copies of their weights; scales and smoothing are the first's."""
     if len(networks) == 1:
         return networks[0]
-    return _filled(networks[0], [member for network in networks for member in network.members])
+    first = networks[0]
+    return _filled(first, [member for network in networks for member in network.members], first.config)
 
 
-def _filled(like: Network, members: Sequence[Member]) -> Network:
-    """A network with the weights of `members`, and all else as in `like`."""
+def with_pretrained(network: Network) -> Network:
+    """The same network, in which that which comes with the package has a part, so far of weight 0."""
+    return _filled(network, network.members, replace(network.config, pretrained=True))
+
+
+def without_pretrained(network: Network) -> Network:
+    """The same network alone."""
+    return _filled(network, network.members, replace(network.config, pretrained=False))
+
+
+def _filled(like: Network, members: Sequence[Member], config: NetworkConfig) -> Network:
+    """A network with the weights of `members`, and all else that the `config` asks for as in `like`."""
     with torch.random.fork_rng(devices=[]):  # does not advance the caller's random numbers
-        network = Network(like.config, len(members)).to(like.head.levels.device)
+        network = Network(config, len(members)).to(like.head.levels.device)
     common = {name: value for name, value in like.state_dict().items() if not name.startswith("members.")}
     network.load_state_dict(common, strict=False)
     for member, weights in zip(network.members, members, strict=True):

@@ -16,6 +16,7 @@ from tsx.model.exporting import surely
 from tsx.model.heads.quantiles import QuantileHead
 from tsx.model.limits import Limits
 from tsx.model.member import Member
+from tsx.model.pretrained.component import PretrainedComponent
 from tsx.model.window_scaler import Frame, WindowScaler, joined
 from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.network import NetworkConfig
@@ -38,6 +39,9 @@ class Network(nn.Module):
     decoded for all horizon steps at once (`Member`). The head makes quantiles of the outputs (`QuantileHead`). The
     forecast is the sum of this recurrent component and of those beside it (`AdditiveForecast`).
 
+    Where the config says so, the quantiles are a weighted mean of these and of those of the network that comes with the
+    package (`PretrainedComponent`), which reads the same lags of the target and is not trained.
+
     Of several members the outputs and the linear maps are averaged. The network's weight and the spread factors are
     chosen for the mean. Gates and states, whose mean would mean nothing, are those of `members[0]`. What is trained by
     gradients moves no forecast farther than it did on the windows learnt from (`Limits`).
@@ -51,6 +55,12 @@ class Network(nn.Module):
         self.additive = AdditiveForecast(config)
         self.limits = Limits(config)
         self.head = QuantileHead(config)
+        self.pretrained = PretrainedComponent(config) if config.pretrained else None
+
+    @property
+    def own_weight(self) -> Tensor | float:
+        """How much what was fitted counts in the forecast; the rest is the weight of the pretrained network."""
+        return 1.0 if self.pretrained is None else 1 - self.pretrained.weight
 
     def forward(self, batch: Batch) -> Tensor:
         """Quantiles (B, H, Q), in order, in the units of the panel (around the series' center)."""
@@ -61,7 +71,8 @@ class Network(nn.Module):
         encoded = self.encode(batch)
         raw, mapped = self._raw(encoded), self.linear_map(encoded.lags)
         season, line = self._smoothed(encoded)
-        scaled = self.scaled_quantiles(season, line + self.additive.network_weight * mapped, raw)
+        own = self.scaled_quantiles(season, line + self.additive.network_weight * mapped, raw)
+        scaled = self._mixed(own, self._pretrained(batch, encoded))
         values = encoded.location[..., None] + encoded.scale[..., None] * scaled
         reached = self.limits.reached(mapped, raw) & (self.additive.network_weight > 0)
         return self._in_units(encoded, values), reached | self.limits.beyond_reach(values, encoded.location)
@@ -69,24 +80,35 @@ class Network(nn.Module):
     def components(self, batch: Batch, frame: Frame | None = None) -> Components:
         """The forecast's components. `frame`: what the windows are scaled by; by default each by itself."""
         encoded = self.encode(batch, frame)
-        return self._in_components(encoded, *self.smooth_components(encoded), self._recurrent(encoded))
+        return self._in_components(encoded, *self._smooth(encoded), *self._rest(batch, encoded))[0]
 
     def smooth_forecast(self, batch: Batch, frame: Frame | None = None) -> Components:
-        """The components of the forecast without the recurrent one, which is 0: nothing is run over the steps."""
+        """`components` without the pretrained and the recurrent one, which are 0: no network is run."""
         encoded = self.encode(batch, frame)
-        smooth = self.smooth_components(encoded)
-        return self._in_components(encoded, *smooth, self._no_recurrent(smooth[0]))
+        smooth = self._smooth(encoded)
+        return self._in_components(encoded, *smooth, *self._no_rest(smooth[0]))[0]
 
-    def with_and_without_recurrent(self, batch: Batch, frame: Frame | None = None) -> tuple[Components, Components]:
+    def whole_and_smooth(self, batch: Batch, frame: Frame | None = None) -> tuple[Components, Components]:
         """`components` and `smooth_forecast`, of which what they share is computed once."""
         encoded = self.encode(batch, frame)
-        smooth = self.smooth_components(encoded)
-        whole = self._in_components(encoded, *smooth, self._recurrent(encoded))
-        return whole, self._in_components(encoded, *smooth, self._no_recurrent(smooth[0]))
+        smooth = self._smooth(encoded)
+        whole = self._in_components(encoded, *smooth, *self._rest(batch, encoded))[0]
+        return whole, self._in_components(encoded, *smooth, *self._no_rest(smooth[0]))[0]
 
-    def _recurrent(self, encoded: Encoded) -> Tensor:
-        """(B, H, Q): the recurrent component in window scales."""
-        return self.head.quantiles(self.additive.weighted(self._raw(encoded)))
+    def slope(self, batch: Batch, frame: Frame | None = None) -> Tensor:
+        """(B, H): units of y that a window scale of the median is worth (`WindowScaler.slope`) in `components`."""
+        encoded = self.encode(batch, frame)
+        return self._in_components(encoded, *self._smooth(encoded), *self._rest(batch, encoded))[1]
+
+    def _rest(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """In window scales: the pretrained component (B, H) and the recurrent one (B, H, Q), with all spreads."""
+        recurrent = self.head.quantiles(self.additive.weighted(self._raw(encoded)))
+        other = self._pretrained(batch, encoded)
+        if other is None:
+            return recurrent.new_zeros(recurrent.shape[:2]), self.own_weight * recurrent
+        median = other[..., self.config.median]
+        mixed = self._mixed(recurrent, other - median[..., None])
+        return (1 - self.own_weight) * median, mixed
 
     def _raw(self, encoded: Encoded) -> Tensor:
         """Raw outputs (B, H, Q); at a network weight of 0 their mean, for which nothing is run over the steps."""
@@ -94,30 +116,50 @@ class Network(nn.Module):
             return self.additive.mean_output.expand(encoded.lags.shape[0], -1, -1)
         return self.decode(encoded)[0]
 
-    def _no_recurrent(self, season: Tensor) -> Tensor:
-        return season.new_zeros(*season.shape, len(self.config.quantile_levels))
+    def _no_rest(self, season: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(season), season.new_zeros(*season.shape, len(self.config.quantile_levels))
 
-    def _in_components(self, encoded: Encoded, season: Tensor, linear: Tensor, recurrent: Tensor) -> Components:
-        """Components in window scales, each (B, H) but the recurrent one (B, H, Q), in the units of the panel."""
+    def _pretrained(self, batch: Batch, encoded: Encoded) -> Tensor | None:
+        """(B, H, Q): the quantiles of the pretrained network in window scales; None where they count nothing.
+
+        Of a window of which nothing was observed, its location.
+        """
+        if self.pretrained is None or surely(self.pretrained.weight == 0):
+            return None
+        observed = encoded.observed[..., TARGET]
+        values = torch.where(observed, batch.past[..., TARGET], 0.0)
+        linked = self.scaler.linked(self.pretrained(values, observed, batch.center), batch)
+        scaled = (linked - encoded.location[..., None]) / encoded.scale[..., None]
+        return self.head.stretched(torch.where(observed.any(1)[:, None, None], scaled, 0.0))
+
+    def _mixed(self, own: Tensor, other: Tensor | None) -> Tensor:
+        """(B, H, Q): the weighted mean of quantiles of what was fitted and of the pretrained network's."""
+        return own if other is None else torch.lerp(other, own, self.own_weight)
+
+    def _in_components(
+        self, encoded: Encoded, season: Tensor, linear: Tensor, pretrained: Tensor, recurrent: Tensor
+    ) -> tuple[Components, Tensor]:
+        """Components in the units of the panel, and their slope (B, H).
+
+        From components in window scales as they count in the forecast, each (B, H) but the recurrent one (B, H, Q).
+        """
         at = encoded.location
-        whole = at[..., None] + encoded.scale[..., None] * ((season + linear)[..., None] + recurrent)
+        whole = at[..., None] + encoded.scale[..., None] * ((season + linear + pretrained)[..., None] + recurrent)
         forecast = self._in_units(encoded, whole)
         location = self._in_units(encoded, at[..., None])[..., 0]
         location = location.expand(-1, self.config.horizon)
         middle = self.config.median
-        slope = self.slope(encoded, forecast[..., middle] - location, whole[..., middle] - at)
-        season, linear = slope * season, slope * linear
-        return Components(location, season, linear, forecast - (location + season + linear)[..., None])
+        change, linked_change = forecast[..., middle] - location, whole[..., middle] - at
+        slope = self.scaler.slope(at, encoded.scale, encoded.log_shift, change, linked_change)
+        season, linear, pretrained = slope * season, slope * linear, slope * pretrained
+        recurrent = forecast - (location + season + linear + pretrained)[..., None]
+        return Components(location, season, linear, pretrained, recurrent), slope
 
     def _in_units(self, encoded: Encoded, values: Tensor) -> Tensor:
         """Values (B, H, Q) behind the link, within the target's reach, in the units of the panel."""
         return self.scaler.in_units(
             self.limits.of_quantiles(values, encoded.location), encoded.center, encoded.log_shift
         )
-
-    def slope(self, encoded: Encoded, change: Tensor, linked_change: Tensor) -> Tensor:
-        """(B, H): units of y that a window scale is worth (`WindowScaler.slope`)."""
-        return self.scaler.slope(encoded.location, encoded.scale, encoded.log_shift, change, linked_change)
 
     def point(self, quantiles: Tensor) -> Tensor:
         """The point forecast (...) of quantiles (..., Q)."""
@@ -167,10 +209,14 @@ class Network(nn.Module):
         maps = [member.linear_map(lags) for member in self.members]
         return self.limits.of_map(maps[0] if len(maps) == 1 else torch.stack(maps).mean(0))
 
-    def smooth_components(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
-        """In window scales, each (B, H): the smoothed season; the smoothed level and trend with the linear map."""
+    def _smooth(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """The smoothed season; the smoothed level and trend with the linear map, as they count in the forecast.
+
+        Each (B, H) in window scales.
+        """
         season, line = self._smoothed(encoded)
-        return season, line + self.additive.network_weight * self.linear_map(encoded.lags)
+        linear = line + self.additive.network_weight * self.linear_map(encoded.lags)
+        return self.own_weight * season, self.own_weight * linear
 
     def _smoothed(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """The smoothed season; the smoothed level and trend, each (B, H) in window scales."""
@@ -188,8 +234,10 @@ class Network(nn.Module):
         return (self.scaler.linked_target(batch) - encoded.location) / encoded.scale
 
     def scaled(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What training compares: quantiles (B, H, Q) and target (B, H) in units of the window's scale."""
-        return self.scaled_from(self.prepare(batch))
+        """The forecast (B, H, Q) and the target (B, H) in units of the window's scale."""
+        prepared = self.prepare(batch)
+        own, target = self.scaled_from(prepared)
+        return self._mixed(own, self._pretrained(batch, prepared.encoded)), target
 
     def prepare(self, batch: Batch) -> Prepared:
         """What training on a batch needs and does not change, so that it can be computed in advance."""
@@ -199,7 +247,7 @@ class Network(nn.Module):
             return Prepared(encoded, season, line, self.scaled_target(batch, encoded))
 
     def scaled_from(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
-        """Quantiles and target of `scaled`, of a prepared batch."""
+        """What training compares: the quantiles of what is fitted, and the target, of a prepared batch."""
         decoded, _ = self.decode(prepared.encoded)
         linear = prepared.line + self.additive.network_weight * self.linear_map(prepared.encoded.lags)
         return self.scaled_quantiles(prepared.season, linear, decoded), prepared.target

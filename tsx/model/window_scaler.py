@@ -86,9 +86,13 @@ class WindowScaler(nn.Module):
 
     def linked_target(self, batch: Batch) -> Tensor:
         """The target (B, H) behind the link."""
+        return self.linked(batch.target[..., None], batch)[..., 0]
+
+    def linked(self, values: Tensor, batch: Batch) -> Tensor:
+        """Values (B, H, Q) of the target, around the series' center, behind the link."""
         if self.config.link == "none":
-            return batch.target
-        return link.to_log(batch.target + batch.center[:, None], self.log_shift(batch)[:, None])
+            return values
+        return link.to_log(values + batch.center[:, None, None], self.log_shift(batch)[:, None, None])
 
     def observed(self, batch: Batch) -> Tensor:
         """(B, T, C): what was observed, without the target's newest values that `delay` leaves out."""

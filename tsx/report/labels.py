@@ -32,6 +32,7 @@ MEASURES = {
 COMPONENTS = {
     "season": "smoothed season",
     "linear": "level, trend and linear map",
+    "pretrained": "pretrained network",
     "recurrent": "recurrent component",
     "location": "level of the window",
 }

@@ -9,10 +9,10 @@ from tsx.errors import ConfigError
 from tsx.evaluation.verdict import in_passing, simple_words
 from tsx.evaluation.without_fit import Chosen, WithoutFitConfig, choose_without_fit
 from tsx.io.source import Source
-from tsx.model.pretrained.windows import HORIZON, SEASONS
 from tsx.panel.panel import Panel
 from tsx.progress import SILENT, Progress, identify
 from tsx.spec.decision import Decision, Finding, announce
+from tsx.spec.pretrained import HORIZON, SEASONS
 from tsx.spec.settings import Reading, Roles, Sampling, Settings, Thresholds
 from tsx.spec.verbs import DEFAULT_MODEL, NEEDS_A_FIT, Request
 from tsx.training.choose_link import choose_floor

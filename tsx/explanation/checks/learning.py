@@ -40,17 +40,20 @@ class Learning:
 def learning(network: Network, population: Batch) -> Learning | None:
     """The network beside its own smoothing of level, trend and season, and beside the last value.
 
+    The pretrained network has the same part in the smoothing's forecast as in the network's, if any.
+
     To both the median of their errors at each step is added, in window scales: on a target that leans to one side a
     network that sees nothing else would gain by that alone. An untrained one adds noise. The windows of `population`
     come in order, and may be those that it learnt from: a network that has learnt does well on them at least. None with
     too few.
     """
     silent = without_heads(network)
+    untaught = "level, trend, season and the pretrained network" if network.pretrained else "level, trend and season"
     with torch.inference_mode():
         scale = window_scale(network, population)[:, None]
         own = network.point(network(population))
         simple = {
-            "its own level, trend and season": silent.point(silent(population)),
+            f"its own {untaught}": silent.point(silent(population)),
             "the last value": _last(population.past[..., TARGET])[:, None],
         }
         missed = [(population.target - each) / scale for each in (own, *simple.values())]

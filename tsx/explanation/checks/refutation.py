@@ -257,7 +257,7 @@ def _untrained(network: Network, seed: int) -> Network:
 
 
 def without_heads(network: Network) -> Network:
-    """The network with heads of zero: its forecast is what no weight contributes, location and season.
+    """The network with heads of zero: its forecast is what no trained weight contributes.
 
     At a network weight of 0 nothing of it is run over the steps.
     """

@@ -7,6 +7,9 @@ is linear in its median, and the smoothing is linear in the lags, so the forecas
     yhat = location + slope (season + level and trend + network weight (linear map
            + sum over j of w . (product of f_i for i > j) write_j + rest))
 
+Where the pretrained network has a part in the forecast, all of these count what it leaves them, and its own part, which
+is no sum over lags, stands beside them as one number.
+
 The slope is the window's scale; behind a logarithm or over a floor, what a scale of the median is worth on its way from
 the location, as in `Network.components`. Where the linear map or the recurrent component is at its limit
 (`tsx.model.limits`), all its terms shrink alike. The sum takes location, scale, slope and gates as they were. A later
@@ -56,13 +59,13 @@ def contributions_table(
 ) -> pl.DataFrame:
     """Forecasts (of at most 1,000 evenly chosen windows) split into what each lag contributes, in units of y.
 
-    id, cutoff, step, part, lag, contribution. part: location (with the series' center), season, linear (level, trend
-    and the linear map), recurrent, rest (biases, what statics, known future and attention add through the decoder,
-    which is not linear, and what a mean lies above the median). A segment's contribution stands under its oldest lag,
-    as in the tables of the memory; a missing value's under its own, also where the value before stands in for it;
-    location and rest have no lag. The contributions of a window and step sum to yhat, up to the rounding of its
-    float32; they themselves are computed in float64. Parts that the network does not have are absent. For a network
-    whose recurrent component is a sum over lags (`NetworkConfig.exact_contributions`).
+    id, cutoff, step, part, lag, contribution. part: location (with the series' center), pretrained (that network's),
+    season, linear (level, trend and the linear map), recurrent, rest (biases, what statics, known future and attention
+    add through the decoder, which is not linear, and what a mean lies above the median). A segment's contribution
+    stands under its oldest lag, as in the tables of the memory; a missing value's under its own, also where the value
+    before stands in for it; location, pretrained and rest have no lag. The contributions of a window and step sum to
+    yhat, up to the rounding of its float32; they themselves are computed in float64. Parts that the network does not
+    have are absent. For a network whose recurrent component is a sum over lags (`NetworkConfig.exact_contributions`).
     """
     network, config = forecaster.network, forecaster.config
     parts, lags = _columns(network)
@@ -110,7 +113,7 @@ def _columns(network: Network) -> tuple[list[str], np.ndarray]:
     """The K contributions to one step of a forecast: their parts, and their lags (K), 0 for none."""
     config = network.config
     none, each = np.zeros(1, dtype=np.int64), np.arange(1, config.context_length + 1)
-    columns = [("location", none)]
+    columns = [("location", none)] + [("pretrained", none)] * config.pretrained
     if network.additive.smoothing.season > 1:
         columns.append(("season", each))
     columns += [("linear", each), ("recurrent", np.arange(1, config.segments + 1) * config.segment), ("rest", none)]
@@ -127,9 +130,10 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     encoded = exact.encode(batch, frame)
     config = exact.config
     target = encoded.lags[:, None, :, TARGET]
-    season, line = (weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
     members = [(_recurrent(member, encoded), member.linear) for member in exact.members]
-    weight, limits = exact.additive.network_weight, exact.limits
+    own, limits = exact.own_weight, exact.limits
+    weight = own * exact.additive.network_weight
+    season, line = (own * weights * target for weights in _smoothing_weights(exact.additive.smoothing, encoded))
     written, rest = (torch.stack(each).mean(0) for each in zip(*(found for found, _ in members)))
     counted = weight * _share_within(written.sum(-1) + rest, limits.outputs[:, config.median])
     written, rest = counted[..., None] * written, counted * rest
@@ -145,7 +149,8 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
     components = exact.components(batch, frame)
     values[..., -1] += exact.point(components.recurrent) - components.recurrent[..., config.median]
-    return torch.cat([components.location[..., None], values], -1)
+    without_lag = [components.location] + [components.pretrained] * config.pretrained
+    return torch.cat([torch.stack(without_lag, -1), values], -1)
 
 
 def _share_within(moved: Tensor, limit: Tensor) -> Tensor:

@@ -53,9 +53,8 @@ def gradient_decay(network: Network, batch: Batch) -> pl.DataFrame:
     lags = encoded.lags.detach().requires_grad_()
     with differentiable():
         raw, _ = network.decode(replace(encoded, lags=lags))
-        norms = _mean_norms(
-            network.additive.weighted(raw)[..., network.config.median], lags, torch.ones(1, device=lags.device)
-        )
+        median = network.own_weight * network.additive.weighted(raw)[..., network.config.median]
+        norms = _mean_norms(median, lags, torch.ones(1, device=lags.device))
     return DECAY_TABLE.frame(decay(norms))
 
 

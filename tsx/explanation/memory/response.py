@@ -146,8 +146,7 @@ def _squared_changes(
     moved = replace(batch.take(np.tile(np.arange(len(batch)), repeats)), past=past, future=future)
     if frame is not None:
         frame = frame_of_rows(frame, torch.arange(len(batch)).repeat(repeats))
-    parts = network.components(moved, frame)
-    forecast = parts.location + parts.season + parts.linear + network.point(parts.recurrent)
+    forecast = network.point(network.components(moved, frame).quantiles())
     up, down = forecast.unflatten(0, (len(moves), 2, len(batch))).unbind(1)
     return list((up - down).square())
 

@@ -24,12 +24,12 @@ from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import quantile_column
 
-PARTS = ("location", "season", "linear", "recurrent")
+PARTS = tuple(field.name for field in fields(Components))
 
 Game = Callable[[Tensor, Tensor], Tensor]
 """Cells (n, M), and which explained window each row belongs to (n), to the explained quantity (n, O, G).
 
-O outputs in units of y around the series' center, each split into G parts (PARTS, for a forecaster) that sum to it.
+O outputs in units of y around the series' center, each split into G parts (`parts_of` a forecaster) that sum to it.
 """
 
 
@@ -72,11 +72,11 @@ class ForecastGame(LayeredGame):
         return self._explained(self.network.components(*self._rows(cells, of)), of)
 
     def smooth(self, cells: Tensor, of: Tensor) -> Tensor:
-        """(n, O, G): the game without its recurrent component."""
+        """(n, O, G): the game without its recurrent and its pretrained component."""
         return self._explained(self.network.smooth_forecast(*self._rows(cells, of)), of)
 
     def smooth_and_rest(self, cells: Tensor, of: Tensor) -> Tensor:
-        whole, smooth = self.network.with_and_without_recurrent(*self._rows(cells, of))
+        whole, smooth = self.network.whole_and_smooth(*self._rows(cells, of))
         values = self._explained(smooth, of)
         return torch.cat([values, self._explained(whole, of) - values], -1)
 
@@ -90,6 +90,11 @@ class ForecastGame(LayeredGame):
             return values
         location, *others = values.unbind(-1)
         return torch.stack([location - self.origin[of], *others], -1)
+
+
+def parts_of(config: NetworkConfig) -> tuple[str, ...]:
+    """The components of a network's forecasts, in the order of `Components`."""
+    return tuple(part for part in PARTS if part != "pretrained" or config.pretrained)
 
 
 def flatten(batch: Batch) -> Tensor:
@@ -144,10 +149,11 @@ def quantity(question: Question, config: NetworkConfig) -> Callable[[Components]
     """From the paths of n forecasts to what is explained of them (n, O, G): O = H, or 1 for a sum over the horizon."""
     weights = torch.from_numpy(_weights(question.explain, config))
     total = float(weights.sum())
+    *same, _ = parts_of(config)
 
     def explained(paths: Components) -> Tensor:
-        same = [total * part for part in (paths.location, paths.season, paths.linear)]
-        parts = torch.stack([*same, paths.recurrent @ weights.to(paths.recurrent)], -1)
+        alike = [total * getattr(paths, part) for part in same]
+        parts = torch.stack([*alike, paths.recurrent @ weights.to(paths.recurrent)], -1)
         return parts.sum(1, keepdim=True) if question.explain == "sum" else parts
 
     return explained

@@ -19,7 +19,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tsx.explanation.measure import TableSpec, window_columns
-from tsx.explanation.shap.game import PARTS
+from tsx.explanation.shap.game import PARTS, parts_of
 from tsx.explanation.shap.players import Players
 from tsx.explanation.shap.sampling import ShapValues
 from tsx.io.atomic import atomic_write
@@ -73,7 +73,8 @@ class RowLayout:
 
     @classmethod
     def of(cls, forecaster: Forecaster, panel: Panel, players: Players, question: Question) -> RowLayout:
-        return cls(panel, forecaster.config, players, question, forecaster.covariate_location)
+        config = forecaster.config
+        return cls(panel, config, players, question, forecaster.covariate_location, parts_of(config))
 
     @property
     def steps(self) -> list[int | None]:

@@ -43,15 +43,9 @@ def slope(network: Network, batch: Batch, frame: Frame | None = None) -> Tensor:
     The window's scale; behind a logarithm or over a floor, `Network.slope` of how far the median is from the location.
     """
     config = network.config
-    encoded = network.encode(batch, frame)
     if config.link == "none" and config.floor is None:
-        return encoded.scale.expand(-1, config.horizon)
-    decoded, _ = network.decode(encoded)
-    season, line = network.smooth_components(encoded)
-    linked_change = encoded.scale * (season + line + network.additive.weighted(decoded)[..., config.median])
-    parts = network.components(batch, frame)
-    change = parts.season + parts.linear + parts.recurrent[..., config.median]
-    return network.slope(encoded, change, linked_change)
+        return network.encode(batch, frame).scale.expand(-1, config.horizon)
+    return network.slope(batch, frame)
 
 
 def _log_shift(config: NetworkConfig, batch: Batch) -> Tensor:

@@ -95,6 +95,14 @@ class QuantileHead(nn.Module):
         below = median - spreads[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, above], -1)
 
+    def stretched(self, quantiles: Tensor) -> Tensor:
+        """Quantiles (B, H, Q) from elsewhere, in order, with their spreads multiplied by the spread factors."""
+        middle, spreads = self.median, quantiles.diff(dim=-1)
+        median = quantiles[..., middle : middle + 1]
+        above = median + (spreads[..., middle:] * self.spread_factors[:, middle + 1 :]).cumsum(-1)
+        below = median - (spreads[..., :middle] * self.spread_factors[:, :middle]).flip(-1).cumsum(-1).flip(-1)
+        return torch.cat([below, median, above], -1)
+
     def point(self, quantiles: Tensor) -> Tensor:
         """The point forecast (...) of quantiles (..., Q)."""
         return quantiles @ self.point_weights.to(quantiles)

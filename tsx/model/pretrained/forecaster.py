@@ -10,10 +10,11 @@ import torch
 
 from tsx.model.distribution import quantile_function
 from tsx.model.pretrained.network import LEVELS, PretrainedNetwork, forecast
-from tsx.model.pretrained.windows import LONGEST, SEASONS, context_length, read
+from tsx.model.pretrained.windows import context_length, read
 from tsx.panel.lookup import centred_at
 from tsx.panel.panel import Panel
 from tsx.spec.channels import TARGET
+from tsx.spec.pretrained import LONGEST, SEASONS
 
 BATCH = 1024
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
-from tsx.model.pretrained.windows import CHANNELS, HORIZON, KNOWN, SEGMENT, SIMPLE, Windows, in_units, squash
+from tsx.model.pretrained.windows import CHANNELS, KNOWN, SEGMENT, SIMPLE, Windows, in_units, squash
+from tsx.spec.pretrained import HORIZON
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEDIAN = 4
@@ -67,7 +68,8 @@ def forecast(network: PretrainedNetwork, windows: Windows) -> Tensor:
 
 def load(path: Path) -> PretrainedNetwork:
     """The network with the weights of a file, which has two bytes a parameter."""
-    network = PretrainedNetwork()
+    with torch.random.fork_rng(devices=[]):  # does not advance the caller's random numbers
+        network = PretrainedNetwork()
     network.load_state_dict({name: each.float() for name, each in load_file(path).items()})
     return network.eval()
 

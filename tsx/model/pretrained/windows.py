@@ -16,15 +16,9 @@ from torch import Tensor
 from torch.nn.functional import conv1d, pad
 
 from tsx.model.exporting import surely
+from tsx.spec.pretrained import HORIZON, LONGEST
 
-HORIZON = 24
 SEGMENT = 12
-LONGEST = 144
-"""Newest rows that are read at most."""
-FEWEST = 4
-"""Rows of the shortest series that the network learnt from."""
-SEASONS = (1, 2, 3, 4, 6, 7, 12, 24)
-"""Seasons of the series that the network learnt from; 1: none."""
 SIMPLE = (
     "last value",
     "last season",
