@@ -122,6 +122,7 @@ def test_tables_have_the_columns_of_the_contract(weekly):
             "location",
             "season",
             "linear",
+            "pretrained",
             "recurrent",
         ],
         "lag_profile": ["feature", "lag", "mean_abs_shap", "mean_shap", "mean_square_shap", "share"],

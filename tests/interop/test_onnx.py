@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 import tsx
 from tsx.model.batch import Batch
 from tsx.model.categories import FEWEST_SERIES
-from tsx.store.forecaster import load_forecaster
+from tsx.model.ensemble import with_pretrained
+from tsx.store.forecaster import load_forecaster, save_forecaster
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
 pytestmark = [
@@ -23,10 +25,12 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.filterwarnings("ignore"),  # of the exporter's own parts
 ]
+HALVED = "half the pretrained network"
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "covariates with gaps": {"past": ["x"], "future": ["z"], "static": ["kind", "size"], "calendar": True},
     "attention of an ensemble of gru": {"cell": "gru", "attention": "self", "ensemble": 2, "past": ["x"]},
+    HALVED: {"season": 4},
     "segments and a season": {"segment": 2, "season": 7, "context_length": 14, "attention": "temporal"},
 }
 
@@ -64,6 +68,8 @@ def test_the_exported_network_gives_the_same_quantiles_for_any_number_of_windows
 
     small: dict[str, Any] = {"horizon": 3, "context_length": 12, "hidden_size": 4, "max_steps": 20, "target": "y"}
     tsx.fit(table(), model=tmp_path / "model", **{**small, **KINDS[kind]})
+    if kind == HALVED:
+        with_half_of_the_pretrained(tmp_path / "model")
     file = export_network(tmp_path / "model", tmp_path / "network.onnx")
     session = onnxruntime.InferenceSession(file)
     network = load_forecaster(tmp_path / "model", device="cpu")[0].network.eval()
@@ -75,6 +81,14 @@ def test_the_exported_network_gives_the_same_quantiles_for_any_number_of_windows
         given = {name: each.numpy() for name, each in zip(INPUTS, inputs) if name in names}
         (found,) = session.run(None, given)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def with_half_of_the_pretrained(model: Path) -> None:
+    forecaster, manifest = load_forecaster(model, device="cpu")
+    network = with_pretrained(forecaster.network)
+    assert network.pretrained is not None
+    network.pretrained.weight.fill_(0.5)
+    save_forecaster(replace(forecaster, network=network), model, data=manifest.data, metrics=manifest.metrics)
 
 
 def random_windows(network: Any, windows: int) -> list[torch.Tensor]:

@@ -92,7 +92,7 @@ def test_the_components_sum_to_the_forecast_at_every_quantile(link, floor, share
     config = replace(CONFIG, link=link, floor=floor, point="mean")
     network, batch = mixed(make_network(config)), positive(make_batch(config))
     network.additive.network_weight.fill_(share)
-    network.head.spread_factors.copy_(0.5 + torch.rand(network.head.spread_factors.shape))
+    network.stretch(0.5 + torch.rand(network.head.spread_factors.shape))
     with torch.inference_mode():
         parts, smooth = network.whole_and_smooth(batch)
         held = network.components(batch, network.frame(batch))
@@ -125,7 +125,7 @@ def test_calibration_stretches_the_spreads_of_the_mean() -> None:
         before = network.scaled(batch)[0].double().numpy()
         factors = 0.5 + torch.rand(network.head.spread_factors.shape)
         factors[:, PLAIN.median] = 1.0
-        network.head.spread_factors.copy_(factors)
+        network.stretch(factors)
         after = network.scaled(batch)[0]
     np.testing.assert_allclose(after, apply(factors.double().numpy(), before, PLAIN.median), rtol=1e-3, atol=1e-4)
 
@@ -186,6 +186,28 @@ def test_an_ensemble_has_one_copy_and_each_member_its_own_weight_of_it() -> None
     together = torch.stack([run(each, batch) for each in members]).mean(0)
     torch.testing.assert_close(run(both, batch), together, rtol=1e-3, atol=1e-3)
     assert torch.equal(run(join(members), batch), run(both, batch))
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_an_exported_network_holds_for_any_number_of_windows() -> None:
+    config = replace(PLAIN, season=4, link="log")
+    network, few, many = mixed(make_network(config)), positive(make_batch(config)), positive(make_batch(config, 11, 2))
+
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, past: torch.Tensor, center: torch.Tensor, usual_scale: torch.Tensor) -> torch.Tensor:
+            none = past[:, :5, :0]
+            return self.network(Batch(past, none, none[:, 0], none[:, 0].long(), usual_scale, center, past[:, :1, 0]))
+
+    with torch.no_grad():
+        dynamic = ({0: torch.export.Dim.DYNAMIC},) * 3
+        inputs = [(each.past, each.center, each.usual_scale) for each in (few, many)]
+        program = torch.export.export(Plain().eval(), inputs[0], dynamic_shapes=dynamic).module()
+        torch.testing.assert_close(program(*inputs[1]), network(many), rtol=1e-3, atol=1e-2)
 
 
 def test_a_gradient_flows_through_it_to_every_lag_that_was_observed() -> None:

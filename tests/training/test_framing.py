@@ -49,7 +49,7 @@ def test_a_series_with_a_level_of_its_own_is_forecast_in_its_own_units():
     """Where no level is shared, a series a thousand times as large has a forecast a thousand times as large."""
     values = [reverting(300, seed, 50.0 * seed) for seed in range(4)]
     panel, larger = make_panel(values), make_panel([*values[:3], 1000 * values[3]])
-    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=20))
+    forecaster = fit_forecaster(panel, replace(SMALL, max_steps=20, network_only=True))
     assert chosen(forecaster)["scaling"] == 1.0
     one, two = (forecaster.quantiles(p, np.array([3]), np.array([250])) for p in (panel, larger))
     np.testing.assert_allclose(two, 1000 * one, rtol=1e-4)

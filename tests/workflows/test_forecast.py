@@ -11,6 +11,7 @@ import pytest
 
 from tests.processes import autoregression, make_panel
 from tsx.errors import ConfigError, DataError, UsageError
+from tsx.model.ensemble import with_pretrained, without_pretrained
 from tsx.model.forecaster import Forecaster
 from tsx.panel.panel import Panel
 from tsx.panel.what_if import Change
@@ -219,8 +220,12 @@ def test_what_if_says_so_where_nothing_changes(priced):
     assert [finding.code for finding in made.findings] == ["what-if-without-effect"]
     idle = deepcopy(forecaster.network)
     idle.additive.network_weight.zero_()
-    made = forecast_changed(replace(forecaster, network=idle), panel, Change("price", "*", 0.9))
-    assert "smoothing alone" in made.findings[-1].message
+    for network, words in (
+        (without_pretrained(idle), "smoothing alone"),
+        (with_pretrained(idle), "pretrained network"),
+    ):
+        made = forecast_changed(replace(forecaster, network=network.eval()), panel, Change("price", "*", 0.9))
+        assert words in made.findings[-1].message
 
 
 def test_what_if_says_so_where_a_window_scaled_by_itself_takes_the_change_back():

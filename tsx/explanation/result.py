@@ -292,7 +292,8 @@ class Explanation(Explained):
     quantiles        id, time, cutoff, step, yhat, q...: the newest forecast of up to 60 explained series
     history          id, time, y: what those forecasts were made from
     importance       id, cutoff, step, feature, lag, distance, value, shap, shap_se, and the parts of shap by path:
-                     location, season, linear, recurrent. A lazy table: it may be larger than memory
+                     location, season, linear, recurrent, and pretrained where that network has a part. A lazy table:
+                     it may be larger than memory
     lag_profile      feature, lag, mean_abs_shap, mean_shap, mean_square_shap (less the squared standard errors, at
                      least 0), share (of it)
     by_step          feature, lag, step, distance, mean_abs_shap, mean_shap, mean_square_shap, shap_se: means over the

@@ -9,6 +9,7 @@ import torch
 
 from tsx.model.member import Member
 from tsx.model.network import Network
+from tsx.model.pretrained.component import PretrainedComponent
 from tsx.spec.network import NetworkConfig
 
 
@@ -33,9 +34,13 @@ def join(networks: Sequence[Network]) -> Network:
     return _filled(first, [member for network in networks for member in network.members], first.config)
 
 
-def with_pretrained(network: Network) -> Network:
-    """The same network, in which that which comes with the package has a part, so far of weight 0."""
-    return _filled(network, network.members, replace(network.config, pretrained=True))
+def with_pretrained(network: Network, like: PretrainedComponent | None = None) -> Network:
+    """The same network with the pretrained one as a component of weight 0: a copy of that of `like`, or by default
+    what comes with the package."""
+    made = _filled(network, network.members, replace(network.config, pretrained=True))
+    if made.pretrained is not None and like is not None:
+        made.pretrained.network.load_state_dict(like.network.state_dict())
+    return made
 
 
 def without_pretrained(network: Network) -> Network:

@@ -13,7 +13,7 @@ from tsx.model.additive import AdditiveForecast, Components
 from tsx.model.batch import Batch
 from tsx.model.embedding import Encoded, carried_forward
 from tsx.model.exporting import surely
-from tsx.model.heads.quantiles import QuantileHead
+from tsx.model.heads.quantiles import QuantileHead, stretched
 from tsx.model.limits import Limits
 from tsx.model.member import Member
 from tsx.model.pretrained.component import PretrainedComponent
@@ -130,7 +130,8 @@ class Network(nn.Module):
         values = torch.where(observed, batch.past[..., TARGET], 0.0)
         linked = self.scaler.linked(self.pretrained(values, observed, batch.center), batch)
         scaled = (linked - encoded.location[..., None]) / encoded.scale[..., None]
-        return self.head.stretched(torch.where(observed.any(1)[:, None, None], scaled, 0.0))
+        scaled = torch.where(observed.any(1)[:, None, None], scaled, 0.0)
+        return stretched(scaled, self.pretrained.spread_factors, self.config.median)
 
     def _mixed(self, own: Tensor, other: Tensor | None) -> Tensor:
         """(B, H, Q): the weighted mean of quantiles of what was fitted and of the pretrained network's."""
@@ -160,6 +161,12 @@ class Network(nn.Module):
         return self.scaler.in_units(
             self.limits.of_quantiles(values, encoded.location), encoded.center, encoded.log_shift
         )
+
+    def stretch(self, factors: Tensor) -> None:
+        """Multiply every spread of the forecast by its factor (H, Q)."""
+        self.head.spread_factors.mul_(factors)
+        if self.pretrained is not None:
+            self.pretrained.spread_factors.mul_(factors)
 
     def point(self, quantiles: Tensor) -> Tensor:
         """The point forecast (...) of quantiles (..., Q)."""

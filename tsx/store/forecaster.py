@@ -17,6 +17,9 @@ from tsx.store import model_directory
 from tsx.store.manifest import ForecasterManifest, Metrics, TrainingData
 from tsx.store.versions import Put, publish
 
+AS_SHIPPED = "pretrained.network."
+"""Weights that come with the package have two bytes each, and nothing trains them: these hold them exactly."""
+
 
 def save_forecaster(
     forecaster: Forecaster,
@@ -45,6 +48,9 @@ def save_forecaster(
         privacy=privacy,
     )
     weights = model_directory.weights_of(forecaster.network, beside)
+    for name in weights:
+        if name.startswith(AS_SHIPPED):
+            weights[name] = weights[name].half()
     return model_directory.save(directory, weights, manifest, keep, put)
 
 

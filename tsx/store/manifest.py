@@ -28,7 +28,7 @@ PACKAGES = ("torch", "polars", "numpy", "safetensors")
 """Packages whose versions a manifest names, beside tsx itself."""
 WHERE_THERE = ("label", "together", "past_words", "future_words")
 """Fields of a schema that are only written where the table has such columns."""
-SHAPES_WHERE_THERE = ("at_once", "dilations")
+SHAPES_WHERE_THERE = ("at_once", "dilations", "pretrained")
 """Fields of `network` that are only written where the model has such parts."""
 AT_LEAST = {
     "network": {

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tsx.model.batch import Batch, Windows
-from tsx.model.ensemble import join, members_of
+from tsx.model.ensemble import join, members_of, with_pretrained, without_pretrained
 from tsx.model.forecaster import Forecaster, windows_of
 from tsx.model.network import Network
 from tsx.model.trained import BATCH
@@ -33,7 +33,14 @@ from tsx.training.framing import plan_framing, plan_time_since_observed
 from tsx.training.initialisation import covariate_location, smooth
 from tsx.training.limits import set_limits
 from tsx.training.plan import all_cutoffs, plan_shape, plan_split, plan_training, rare_categories, short_series
-from tsx.training.validation import NETWORK_ONLY, calibrate_network, choose_network_weight, missing_spreads
+from tsx.training.pretrained import NAME, choose_pretrained_weight, no_pretrained
+from tsx.training.validation import (
+    NETWORK_ONLY,
+    calibrate_network,
+    choose_network_weight,
+    missing_spreads,
+    spreads_of_mean,
+)
 
 SAMPLED = 2048
 """Training windows that scales and smoothing are fitted to, and that limits are taken from."""
@@ -98,15 +105,18 @@ def fit_before_holdout(
     timed = training.within(1 / (1 + MORE))
     network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
     set_limits(network, (windows.cut(*part) for part in _parts(*sampled)))
+    why = no_pretrained(config, settings, len(panel))
+    left_out = (Decision(NAME, 0.0, why),) if why else ()
+    offered = network if why else with_pretrained(network)
     asked = training.network_only, settings.intervals
-    weight, calibration, ranks = _calibrate_on_holdout(network, validate, series, cutoffs, sample, *asked)
+    network, chosen, ranks = _calibrate_on_holdout(offered, validate, series, cutoffs, sample, *asked)
     return Forecaster(
         network=network,
         training=training,
         schema=panel.schema,
         frequency=panel.calendar.alias,
         covariate_location=location,
-        decisions=(*shape, *framing, time_since_observed, validation, *how, smoothing, weight, calibration, device),
+        decisions=(*shape, *framing, time_since_observed, validation, *how, smoothing, *left_out, *chosen, device),
         history=history,
         reading=reading,
         findings=(*short_series(panel, config), *rare_categories(panel, config)),
@@ -134,12 +144,11 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
     if not parts:
         return forecaster
     series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
-    network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
+    windows = forecaster.windows(panel)
     held = [windows.cut(*part) for part in _parts(series, cutoffs)]
     asked = forecaster.training.network_only, forecaster.intervals
-    weight, calibration, ranks = _calibrate_on_holdout(network, held, series, cutoffs, held[0], *asked)
-    decisions = with_newer(forecaster.decisions, weight, calibration)
-    return replace(forecaster, network=network, ranks=ranks, decisions=decisions)
+    network, chosen, ranks = _calibrate_on_holdout(forecaster.network, held, series, cutoffs, held[0], *asked)
+    return replace(forecaster, network=network, ranks=ranks, decisions=with_newer(forecaster.decisions, *chosen))
 
 
 def spreads_on_later_rows(forecaster: Forecaster, panel: Panel, series: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
@@ -153,7 +162,7 @@ def spreads_on_later_rows(forecaster: Forecaster, panel: Panel, series: np.ndarr
 def with_spreads(forecaster: Forecaster, factors: np.ndarray) -> Forecaster:
     """With every spread multiplied by its factor (H, Q)."""
     network = copy.deepcopy(forecaster.network)
-    network.head.spread_factors.mul_(torch.from_numpy(factors))
+    network.stretch(torch.from_numpy(factors))
     return replace(forecaster, network=network)
 
 
@@ -177,7 +186,7 @@ def continue_training(
 ) -> Forecaster:
     """After some more steps on all that lies before `ends`, by default `continuation`'s; all else stays."""
     panel = replace(panel, lengths=panel.lengths if ends is None else ends)
-    members = members_of(copy.deepcopy(forecaster.network))
+    members = members_of(without_pretrained(forecaster.network))
     for member in members:
         member.additive.network_weight.fill_(1.0)
         member.head.spread_factors.fill_(1.0)
@@ -200,19 +209,23 @@ def refit(
     """With a network trained anew from another seed, as long, on all of the panel; all else stays."""
     training = replace(forecaster.training, max_steps=forecaster.history.steps, seed=seed)
     windows, everything = forecaster.windows(panel), all_cutoffs(panel, forecaster.config)
-    network, history, _ = _train_new(windows, everything, [], forecaster.config, training, progress, checkpoints)
+    config = replace(forecaster.config, pretrained=False)
+    network, history, _ = _train_new(windows, everything, [], config, training, progress, checkpoints)
     again = _with_network(forecaster, network, panel, history.seconds)
     return replace(again, training=replace(forecaster.training, seed=seed))
 
 
 def _with_network(forecaster: Forecaster, network: Network, panel: Panel, seconds: float) -> Forecaster:
-    """With another network, which was trained on the whole panel, and the weight and intervals of the present one."""
+    """With another network, which was trained on the whole panel, and the weights and intervals of the present one."""
     before = forecaster.network
     network.additive.network_weight.copy_(before.additive.network_weight)
     network.additive.mean_output.copy_(before.additive.mean_output)
     network.head.spread_factors.copy_(before.head.spread_factors)
     windows, learnt = forecaster.windows(panel), all_cutoffs(panel, forecaster.config).spread(SAMPLED)
     set_limits(network, (windows.cut(*part) for part in _parts(*learnt)))
+    if before.pretrained is not None:
+        network = with_pretrained(network)
+        network.get_submodule("pretrained").load_state_dict(before.pretrained.state_dict())
     return replace(
         forecaster,
         network=network,
@@ -233,13 +246,26 @@ def _calibrate_on_holdout(
     sample: Batch,
     network_only: bool,
     intervals: Intervals,
-) -> tuple[Decision, Decision, np.ndarray | None]:
-    """Set weight and calibration of the network from the windows held out; and the rank templates of their errors."""
-    network.head.spread_factors.fill_(1.0)
+) -> tuple[Network, tuple[Decision, ...], np.ndarray | None]:
+    """A copy of the network with weights and calibration from the windows held out; and the rank templates of errors.
+
+    What was fitted is calibrated by itself, as it would forecast alone. The spreads of the pretrained network stay:
+    they are of many kinds of series, and these windows are often of one time.
+    """
+    alone = without_pretrained(network)
+    alone.head.spread_factors.fill_(1.0)
     groups = groups_of(series, cutoffs, network.config.horizon)
     horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
-    weight = NETWORK_ONLY if network_only else choose_network_weight(network, held, horizons, sample)
-    return weight, *calibrate_network(network, held, groups, intervals)
+    weight = NETWORK_ONLY if network_only else choose_network_weight(alone, held, horizons, sample)
+    calibration, ranks = calibrate_network(alone, held, groups, intervals)
+    if network.pretrained is None:
+        return alone, (weight, calibration), ranks
+    mixed = with_pretrained(alone, network.pretrained)
+    pretrained = choose_pretrained_weight(mixed, held, groups)
+    if not pretrained.value:
+        return alone, (weight, pretrained, calibration), ranks
+    calibration, ranks = spreads_of_mean(mixed, held, calibration)
+    return mixed, (weight, pretrained, calibration), ranks
 
 
 def _train_new(

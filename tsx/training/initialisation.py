@@ -15,6 +15,7 @@ from tsx.model.smoothing import LEVELS, MOST_TREND, TARGET_LIMIT, Smoothing
 from tsx.panel.panel import Panel
 from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.decision import Decision
+from tsx.training.gains import mean_gain
 from tsx.training.optimizer import AdamW
 
 STEPS = 80
@@ -149,13 +150,7 @@ def gain_of_smoothing(
     with torch.no_grad():
         season, line = smoothing(x, observed)
     gains = ((target.abs() - (season + line - target).abs()) * seen).sum(1).double().cpu().numpy()
-    number, counts = np.unique(stretches, return_inverse=True)[1], seen.sum(1).cpu().numpy()
-    gained, scored = np.bincount(number, gains), np.bincount(number, counts)
-    mean, groups = float(gained.sum() / max(scored.sum(), 1)), len(scored)
-    if groups < 2:
-        return mean, 0.0
-    apart = float(np.square(gained - mean * scored).sum()) * groups / (groups - 1)
-    return mean, apart**0.5 / max(float(scored.sum()), 1.0)
+    return mean_gain(gains, seen.sum(1).cpu().numpy(), stretches)
 
 
 def fit_smoothing(smoothing: Smoothing, x: Tensor, observed: Tensor, target: Tensor) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from tsx.model.network import Network, Prepared
 from tsx.runtime.group import ALONE, Group
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Intervals
-from tsx.training.calibration import apply, calibrate, rank_templates
+from tsx.training.calibration import apply, calibrate, coverage, rank_templates
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The weights to choose from."""
@@ -116,6 +117,21 @@ def calibrate_network(
         quantiles, decision = apply(calibration.factors, quantiles, network.config.median), calibration.decision()
     ranks = rank_templates(levels, quantiles, target)
     return decision, ranks if len(ranks) else None
+
+
+def spreads_of_mean(
+    network: Network, batches: Sequence[Batch], calibration: Decision
+) -> tuple[Decision, np.ndarray | None]:
+    """The decision and the rank templates of `calibrate_network`, of its network beside the pretrained one."""
+    levels = network.config.quantile_levels
+    quantiles, target = _scaled(network, batches)
+    covered = "; ".join(
+        f"{100 * share:g} % intervals cover {100 * each:.1f} %"
+        for share, each in sorted(coverage(levels, quantiles, target).items())
+    )
+    reason = f"{calibration.reason}; of the mean with the pretrained network, whose spreads are its own: {covered}"
+    ranks = rank_templates(levels, quantiles, target)
+    return replace(calibration, reason=reason), ranks if len(ranks) else None
 
 
 def missing_spreads(network: Network, batches: Sequence[Batch], groups: np.ndarray) -> np.ndarray:

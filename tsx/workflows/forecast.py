@@ -364,6 +364,8 @@ def _why_not(forecaster: Forecaster, changes: Sequence[Change], frame: pl.DataFr
         return f"{nothing}: {_OWN_SCALE}" if taken_back else ""
     if float(forecaster.network.additive.network_weight) == 0:
         why = "the model forecasts with its smoothing alone, which reads no covariates"
+        if forecaster.config.pretrained:
+            why = "the model forecasts with its smoothing and the pretrained network, which read no covariates"
     elif len(taken_back) == len(changes):
         why = _OWN_SCALE
     else:

@@ -47,7 +47,7 @@ def panel_of(holes: bool = False) -> Panel:
 
 def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
     """Hardly trained, with weights at random everywhere, so that no path is silently zero."""
-    forecaster = fit_forecaster(panel, settings)
+    forecaster = fit_forecaster(panel, replace(settings, network_only=True))
     torch.manual_seed(2)
     with torch.no_grad():
         for parameter in forecaster.network.parameters():
@@ -87,7 +87,7 @@ def test_behind_a_logarithm_contributions_still_sum_to_the_forecast(share, point
     random = np.random.default_rng(5)
     series = [size * np.exp(0.5 * (np.arange(60) % 4) + 0.2 * random.normal(size=60)) for size in (1.0, 9.0, 1e4)]
     panel = make_panel(series)
-    settings = replace(SEASONAL, transform="log", point=point)
+    settings = replace(SEASONAL, transform="log", point=point, network_only=True)
     forecaster = fit_forecaster(panel, settings)
     config = replace(forecaster.config, floor=floor)
     network = Network(config)

@@ -303,7 +303,8 @@ def test_the_population_never_lies_wholly_in_a_gap():
 
 def random_walk_forecaster() -> Forecaster:
     """A network whose forecast is the last observed value, the location of a window without a season."""
-    forecaster = fit_forecaster(make_panel([np.random.default_rng(0).normal(size=200).cumsum()]), SMALL)
+    walk = make_panel([np.random.default_rng(0).normal(size=200).cumsum()])
+    forecaster = fit_forecaster(walk, replace(SMALL, network_only=True))
     unsmoothed(forecaster.network)
     with torch.no_grad():
         forecaster.network.members[0].decoder.direct.weight.zero_()

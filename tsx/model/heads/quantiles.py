@@ -95,14 +95,6 @@ class QuantileHead(nn.Module):
         below = median - spreads[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, above], -1)
 
-    def stretched(self, quantiles: Tensor) -> Tensor:
-        """Quantiles (B, H, Q) from elsewhere, in order, with their spreads multiplied by the spread factors."""
-        middle, spreads = self.median, quantiles.diff(dim=-1)
-        median = quantiles[..., middle : middle + 1]
-        above = median + (spreads[..., middle:] * self.spread_factors[:, middle + 1 :]).cumsum(-1)
-        below = median - (spreads[..., :middle] * self.spread_factors[:, :middle]).flip(-1).cumsum(-1).flip(-1)
-        return torch.cat([below, median, above], -1)
-
     def point(self, quantiles: Tensor) -> Tensor:
         """The point forecast (...) of quantiles (..., Q)."""
         return quantiles @ self.point_weights.to(quantiles)
@@ -110,6 +102,14 @@ class QuantileHead(nn.Module):
     def loss(self, quantiles: Tensor, target: Tensor) -> Tensor:
         """Mean pinball loss of quantiles (B, H, Q) over the observed targets (B, H), both in window scales."""
         return pinball(quantiles, target, self.levels)
+
+
+def stretched(quantiles: Tensor, factors: Tensor, middle: int) -> Tensor:
+    """Quantiles (B, H, Q) with each spread between neighbours, outwards from the median, times its factor (H, Q)."""
+    spreads, median = quantiles.diff(dim=-1), quantiles[..., middle : middle + 1]
+    above = median + (spreads[..., middle:] * factors[:, middle + 1 :]).cumsum(-1)
+    below = median - (spreads[..., :middle] * factors[:, :middle]).flip(-1).cumsum(-1).flip(-1)
+    return torch.cat([below, median, above], -1)
 
 
 class StepDecoder(nn.Module):
@@ -143,10 +143,15 @@ def pinball(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
     quantiles (B, H, Q), target (B, H) with NaN where missing, levels (Q), all in units of the window's scale. Twice
     this mean is the absolute error at level 0.5. Returns 0 when nothing is observed.
     """
+    return pinball_of_steps(quantiles, target, levels).sum() / (~torch.isnan(target)).sum().clamp(min=1)
+
+
+def pinball_of_steps(quantiles: Tensor, target: Tensor, levels: Tensor) -> Tensor:
+    """(B, H): the pinball loss of each step, the mean over levels; 0 where the target is missing. As `pinball`."""
     observed = ~torch.isnan(target)
     error = (torch.where(observed, target, 0.0)[..., None] - quantiles).clamp(-LIMIT, LIMIT)
     loss = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
-    return (loss * observed).sum() / observed.sum().clamp(min=1)
+    return loss * observed
 
 
 def point_weights(config: NetworkConfig) -> Tensor:

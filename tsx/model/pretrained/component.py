@@ -29,6 +29,8 @@ class PretrainedComponent(nn.Module):
 
     weight: Tensor
     """v: how much its quantiles count in the forecast, in [0, 1]; what was fitted counts 1 - v."""
+    spread_factors: Tensor
+    """(H, Q): what each of its spreads is stretched by, where later rows ask for other intervals."""
     levels: Tensor
     """(9, Q): what its own quantiles count in each of the quantiles asked for."""
 
@@ -40,6 +42,7 @@ class PretrainedComponent(nn.Module):
         self.segments = context_length(max(config.context_length, usual), config.season) // SEGMENT
         self.network = copy.deepcopy(shipped()).requires_grad_(False)
         self.register_buffer("weight", torch.zeros(()))
+        self.register_buffer("spread_factors", torch.ones(config.horizon, len(config.quantile_levels)))
         weights = interpolation(LEVELS, np.array(config.quantile_levels)).T
         self.register_buffer("levels", torch.from_numpy(weights).float(), persistent=False)
 
