@@ -16,7 +16,9 @@ from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
 
-SMALL = Settings(horizon=2, context_length=16, segment=1, season=1, hidden_size=4, max_steps=1, batch_size=16)
+SMALL = Settings(
+    horizon=2, context_length=16, segment=1, season=1, hidden_size=4, max_steps=1, batch_size=16, network_only=True
+)
 
 
 def copying(panel, lag: int) -> Forecaster:

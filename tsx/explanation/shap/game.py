@@ -24,7 +24,7 @@ from tsx.spec.network import NetworkConfig
 from tsx.spec.settings import Question
 from tsx.wording import quantile_column
 
-PARTS = tuple(field.name for field in fields(Components))
+PARTS = ("location", "season", "linear", "recurrent")
 
 Game = Callable[[Tensor, Tensor], Tensor]
 """Cells (n, M), and which explained window each row belongs to (n), to the explained quantity (n, O, G).
@@ -94,7 +94,8 @@ class ForecastGame(LayeredGame):
 
 def parts_of(config: NetworkConfig) -> tuple[str, ...]:
     """The components of a network's forecasts, in the order of `Components`."""
-    return tuple(part for part in PARTS if part != "pretrained" or config.pretrained)
+    *others, recurrent = PARTS
+    return (*others, "pretrained", recurrent) if config.pretrained else PARTS
 
 
 def flatten(batch: Batch) -> Tensor:

@@ -44,7 +44,7 @@ class PretrainedComponent(nn.Module):
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("spread_factors", torch.ones(config.horizon, len(config.quantile_levels)))
         weights = interpolation(LEVELS, np.array(config.quantile_levels)).T
-        self.register_buffer("levels", torch.from_numpy(weights).float(), persistent=False)
+        self.register_buffer("levels", torch.from_numpy(weights).float())
 
     def forward(self, values: Tensor, observed: Tensor, center: Tensor) -> Tensor:
         """Quantiles (B, H, Q) around the center (B), as values (B, T) are, which are 0 where not observed (B, T)."""
