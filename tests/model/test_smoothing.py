@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +98,18 @@ def test_a_season_on_a_trend_is_told_from_it_and_repeated():
 def test_a_season_that_does_not_fit_twice_into_the_context_is_left_out():
     assert Smoothing(24, 12, 3).season == 12
     assert Smoothing(24, 13, 3).season == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own parts
+def test_an_export_before_any_forecast_leaves_the_forecasts_as_they_are():
+    length = 9  # of no other test
+    smoothing, x = Smoothing(length, 1, 3).eval(), everything(length)
+    with torch.no_grad():
+        program = torch.export.export(smoothing, (torch.randn(1, length), x)).module()
+        values = torch.randn(1, length)
+        for own, exported in zip(smoothing(values, x), program(values, x), strict=True):
+            torch.testing.assert_close(own, exported)
+            own.numpy()
 
 
 def masks(length: int = 24) -> st.SearchStrategy[list[bool]]:

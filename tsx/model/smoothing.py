@@ -103,7 +103,9 @@ class Smoothing(nn.Module):
     def _levels(self, x: Tensor, seen: Tensor) -> Tensor:
         """(B, K, L): each level at the newest lags, of x (B, T) without trend and season; 0 before the first value."""
         x, seen = x[:, -self.remembered :], seen[:, -self.remembered :]
-        filters = _filters(self.remembered, x.device, x.dtype)
+        # What is made while a network is exported has no numbers that could be kept.
+        make = _filters.__wrapped__ if torch.compiler.is_exporting() else _filters
+        filters = make(self.remembered, x.device, x.dtype)
         counted, complete = filters.sum(0), seen.bool().all(1, keepdim=True)
         gaps = not surely(complete)
         if gaps:
