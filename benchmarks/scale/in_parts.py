@@ -18,10 +18,13 @@ import polars as pl
 
 from benchmarks.scale.rows import Asked
 from benchmarks.speed.rows import Figure
+from tsx.training.pretrained import MOST_SERIES
 
 STEPS, HORIZON, CONTEXT = 96, 12, 48
 IN_A_PART = 25_000
 HOUR = 3_600_000_000
+FITTED = MOST_SERIES + 1
+"""Series that the model is fitted on: so many that what is forecast with it is what was fitted alone."""
 EXPLAINED = 100_000
 """Series that the row about explanations is about."""
 
@@ -34,7 +37,7 @@ def prepared(series: int, horizon: int = HORIZON) -> Iterator[Path]:
         make(folder / "parts", series, IN_A_PART)
         cores = os.cpu_count() or 1
         make(folder / "few", 10 * cores, 10)
-        first = pl.read_parquet(folder / "parts" / "part-00001.parquet").head(500 * STEPS)
+        first = pl.read_parquet(folder / "parts" / "part-00001.parquet").head(FITTED * STEPS)
         first.write_parquet(folder / "fitted.parquet")
         words = ["--id", "id", "--time", "t", "--target", "y", "--horizon", str(horizon)]
         words += ["--context-length", str(CONTEXT), "--max-steps", "20", "--model", "model"]
@@ -119,7 +122,7 @@ def fitted(asked: Asked) -> Figure:
         read = size(folder / "parts")
     cpu = 1000 * (many["cpu"] - few["cpu"]) / asked.series
     here = (
-        f"for 1,000 series {cpu:.3f} s of a core beyond a fit of 500, which takes {few['cpu']:.0f} s; "
+        f"for 1,000 series {cpu:.3f} s of a core beyond a fit of {FITTED:,}, which takes {few['cpu']:.0f} s; "
         f"{many['resident'] / 2**20:,.0f} MiB with what is mapped; {read / asked.series:.0f} bytes read for each"
     )
     return Figure("fit", f"fit on {asked.series:,} series of {STEPS} values, 100 steps", here, "", "")
