@@ -25,7 +25,10 @@ def hourly(series: int, rows: int, seed: int = 0) -> pl.DataFrame:
 
 
 def fitted(folder: Path, *, segment: int, horizon: int = 24, context: int = 72) -> Path:
-    """A model of hourly series, trained for a few steps: what it costs does not depend on what it knows."""
+    """A model of hourly series, trained for a few steps: what it costs does not depend on what it knows.
+
+    Of one network, as a fit of very many series makes it: the pretrained one is not offered to these.
+    """
     import tsx
 
     model = folder / f"model-{segment}"
@@ -37,5 +40,6 @@ def fitted(folder: Path, *, segment: int, horizon: int = 24, context: int = 72) 
         segment=segment,
         hidden_size=128,
         max_steps=20,
+        network_only=True,
     )
     return model
