@@ -86,7 +86,7 @@ def plan_classifier(
     )
     choices.take("bidirectional", None, True, "nothing lies after a cutoff here: the steps are read from both ends")
     pooling = choices.take("pooling", None, *_pooling(settings))
-    filters = choices.take("convolution", None, *_filters(series, gaps))
+    filters = choices.take("convolution", None, *_filters(settings.layers, gaps))
     if settings.ensemble > 1:
         reason = f"as asked: {settings.ensemble} networks, from seeds of their own, for each part that is held out"
         choices.add(Decision("ensemble", settings.ensemble, reason))
@@ -138,12 +138,12 @@ def _pooling(settings: Settings) -> tuple[tuple[Pooling, ...], str]:
     return (*POOLING, "attention"), "as asked, attention's mean of the states beside"
 
 
-def _filters(series: int, gaps: bool) -> tuple[tuple[int, ...], str]:
+def _filters(layers: int, gaps: bool) -> tuple[tuple[int, ...], str]:
     """The outputs of each convolution, and why."""
     if gaps:
         return (), "values are missing, so that a pattern is seldom whole"
-    if series >= MANY_SERIES:
-        return (), f"{series:,} series are enough for the recurrent layers to learn what a pattern is"
+    if layers > 1:
+        return (), f"of {layers} recurrent layers, as asked, the first can find patterns"
     return FILTERS, "short patterns count wherever they stand (LSTM-FCN), and no values are missing"
 
 
