@@ -111,7 +111,7 @@ def test_an_interval_holds_the_value_and_narrows_with_more_series() -> None:
             assert low is not None
             assert value is not None
             assert high is not None
-            assert low <= high
+            assert low <= value <= high
         widths.append(float(row["auroc_high"]) - float(row["auroc_low"]))  # type: ignore[arg-type]
     assert widths[1] < widths[0] / 2
 

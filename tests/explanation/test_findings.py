@@ -221,7 +221,7 @@ def test_where_nothing_of_the_network_is_believed_its_gates_are_not_spoken_of_as
         {"path": ["season", "linear", "recurrent"], "share": [0.4, 0.6, 0.0], "variance_share": [0.3, 0.7, 0.0]}
     )
     words = " ".join(findings_of(CONFIG, STEPS, TABLES | {"paths": silent}, FACTS | {"share": 0.0}, ()))
-    assert "The network adds nothing to the smoothing of level, trend and season here: its memory does not" in words
+    assert "The fitted network adds nothing to the smoothing of level, trend and season here: its memory" in words
     for said_of_memory in ("gates", "Gates", "cells", "units", "state"):
         assert said_of_memory not in words
     assert "The forecast's movement: season 40 %, level and trend 60 %." in words

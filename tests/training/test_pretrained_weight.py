@@ -108,7 +108,7 @@ def test_the_reason_has_the_losses_with_and_without_it_and_the_error_of_their_di
     error = np.sqrt(24 / 23 * np.square(gains - (alone - mixed) * sizes).sum()) / sizes.sum()
     assert "120 held-out windows, 24 of them apart" in reason
     assert f"the loss is {mixed:.4f} with half of it and {alone:.4f} without it" in reason
-    assert f"the difference is {error:.4f}" in reason
+    assert f"two standard errors of the difference, which are {2 * error:.2g}" in reason
 
 
 def test_where_nothing_is_held_out_it_has_no_part(panel):

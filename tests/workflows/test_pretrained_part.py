@@ -121,3 +121,9 @@ def test_networks_of_other_seeds_are_explained_beside_it(folder, tmp_path):
     paths = pl.read_parquet(tmp_path / "why" / "paths.parquet")
     assert "pretrained" in paths["path"].to_list()
     assert pl.read_parquet(tmp_path / "why" / "agreement.parquet").height
+
+
+def test_the_card_says_what_was_trained_before_and_on_what(model: Path) -> None:
+    card = (in_use(model) / "card.md").read_text()
+    assert "trained before, on synthetic series alone" in card
+    assert "No part of it was trained before" not in card

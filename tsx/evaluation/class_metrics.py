@@ -21,6 +21,8 @@ POSITIVE = 1
 """Of two classes, in their order, the one whose probability is ranked: 1 of 0 and 1, yes of no and yes."""
 BINS = 15
 RESAMPLES = 200
+BIASED = ("calibration_error",)
+"""Metrics that are larger on resamples, which hold series twice: bins then lie farther from their frequencies."""
 MOST_CELLS = 400_000_000
 """Of a bootstrap: resamples by series by classes; of larger ones fewer resamples are drawn, 20 at least."""
 LEVEL = 0.95
@@ -117,7 +119,8 @@ METRICS: dict[str, Metric] = {
 def summary(log_p: Floats, codes: Ints, groups: Ints, seed: int = 0) -> dict[str, float | None]:
     """Every metric by name, and the ends of its bootstrap interval, `NAME_low` and `NAME_high`.
 
-    Groups (N) are drawn whole, with replacement; the interval is that of percentiles (Efron 1979). None: not defined.
+    Groups (N) are drawn whole, with replacement; the interval is that of percentiles (Efron 1979), of `BIASED` metrics
+    moved so that the median of the resamples is the metric. None: not defined.
     """
     weights = resampled(groups, log_p.size, seed)
     out: dict[str, float | None] = {}
@@ -125,6 +128,8 @@ def summary(log_p: Floats, codes: Ints, groups: Ints, seed: int = 0) -> dict[str
     for name, metric in METRICS.items():
         values = metric(log_p, codes, weights)
         value, drawn = values[0], values[1:][np.isfinite(values[1:])]
+        if name in BIASED and len(drawn):
+            drawn = np.maximum(drawn + value - np.median(drawn), 0.0)
         ends = np.quantile(drawn, [tail, 1 - tail]) if len(drawn) else (np.nan, np.nan)
         for key, number in ((name, value), (f"{name}_low", ends[0]), (f"{name}_high", ends[1])):
             out[key] = float(number) if np.isfinite(number) else None

@@ -16,8 +16,8 @@ LITTLE = 0.1
 """A recurrent component whose share and share of the variance are both under this contributes next to nothing."""
 
 NOTHING_ADDED = (
-    "The network adds nothing to the smoothing of level, trend and season here: its memory does not matter for the "
-    "forecast."
+    "The fitted network adds nothing to the smoothing of level, trend and season here: its memory does not matter for "
+    "the forecast."
 )
 
 COMPONENTS_TABLE = TableSpec("paths", {"path": pl.String, "share": pl.Float64, "variance_share": pl.Float64})

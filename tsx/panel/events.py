@@ -44,5 +44,6 @@ def events_by_step(rows: pl.LazyFrame, calendar: Calendar) -> GridRows:
     """Each step with the mean of what was observed in its interval, by channel, and the decision about it."""
     grid = one_row_per_step(rows, calendar, "mean")
     what = grid.decision.reason.removeprefix("given; ")
-    reason = f"the times are irregular: {what}; the step is a round one with about {PER_STEP:g} rows"
+    usual = f"{PER_STEP:g} times what lies between two rows of the middle series"
+    reason = f"the times are irregular: {what}; the step is a round one, about {usual}"
     return replace(grid, decision=replace(grid.decision, reason=reason))

@@ -72,6 +72,7 @@ DECIDED = {
         "delay",
         "point",
         "intervals",
+        "pretrained_weight",
         "threshold",
         "abstain",
         "held_out",

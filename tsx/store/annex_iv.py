@@ -28,9 +28,17 @@ class Task:
     purpose: str
     command: str
     method: str
+    trained_before: str
     optimised: str
     held_out: str
     metrics: str
+
+
+NOTHING_BEFORE = "No part of it was trained before."
+PRETRAINED = (
+    "Half of each forecast is that of a second recurrent network, which comes with tsx, was trained before, on "
+    "synthetic series alone, and is stored with the model as it came."
+)
 
 
 def technical_documentation(manifest: Manifest) -> list[str]:
@@ -48,6 +56,7 @@ def _task(manifest: Manifest) -> Task:
             f"It gives each of {len(manifest.network.classes)} classes a probability, one set for each series.",
             "classify",
             "A recurrent network",
+            NOTHING_BEFORE,
             "Probabilities of the classes, by the least log loss.",
             "On held-out series, beside simple classifiers",
             "AUROC and AUPRC judge the order of the probabilities, log loss and calibration error their size.",
@@ -58,6 +67,7 @@ def _task(manifest: Manifest) -> Task:
         f"It forecasts {network.horizon} steps of `{manifest.frequency}` ahead.",
         "forecast",
         "A recurrent network added to an exponential smoothing",
+        PRETRAINED if network.pretrained else NOTHING_BEFORE,
         f"Quantiles {', '.join(f'{q:g}' for q in network.quantile_levels)} of each step, by the least sum of their "
         f"quantile losses; `yhat` is the {manifest.point_forecast}.",
         "On held-out newest rows, beside simple forecasts",
@@ -112,8 +122,8 @@ def _points(manifest: Manifest) -> tuple[Point, ...]:
             "2(a)",
             "Methods and steps of development",
             (
-                f"{task.method}, trained from random weights: no part of it was trained before. What was chosen for "
-                "this table stands above, with the reasons.",
+                f"{task.method}, trained from random weights. {task.trained_before} What was chosen for this table "
+                "stands above, with the reasons.",
             ),
         ),
         Point(

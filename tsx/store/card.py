@@ -42,9 +42,9 @@ def classifier_card(manifest: ClassifierManifest) -> str:
         f"- {data.size}; columns: time {_code(schema.time)}, "
         f"label {_code(schema.label)}, id {', '.join(map(_code, schema.ids))}",
     ]
-    for role in ("past", "static"):
+    for role, words in (("past", "read over time"), ("past_words", "words over time"), ("static", "static")):
         if columns := getattr(schema, role):
-            lines.append(f"- {'read over time' if role == 'past' else 'static'}: {', '.join(map(_code, columns))}")
+            lines.append(f"- {words}: {', '.join(map(_code, columns))}")
     lines += _source(data)
     lines += ["", "## How good it is", ""]
     if metrics.summary and metrics.verdict:

@@ -263,8 +263,10 @@ def _likely_label(data: Source, roles: Roles, reading: Reading) -> str | None:
         raw = scan(data, reading)
         for name in filter(is_outcome_name, raw.rows.collect_schema()):
             with suppress(TsxError):
-                find_label_roles(tidy_sequences(raw, Roles(id=roles.id, time=roles.time, label=name), reading))
-                return name
+                tidied = tidy_sequences(raw, Roles(id=roles.id, time=roles.time, label=name), reading)
+                schema, _ = find_label_roles(tidied)
+                if _constant(tidied.rows, schema.ids, [name])[name]:
+                    return name
     return None
 
 

@@ -42,7 +42,7 @@ def no_pretrained(config: NetworkConfig, settings: Settings, series: int) -> str
     if config.season not in SEASONS:
         return f"the pretrained network has learnt no season of {config.season}"
     if config.delay:
-        delayed = count(config.delay, "value")
+        delayed = "value" if config.delay == 1 else count(config.delay, "value")
         return f"the pretrained network reads up to the cutoff, and the newest {delayed} may change"
     if config.context_length < least:
         return f"the pretrained network needs a context of {least} steps, and it has {config.context_length}"
@@ -83,5 +83,6 @@ def choose_pretrained_weight(network: Network, held: Sequence[Batch], groups: np
         value,
         f"{'half' if value else 'nothing'} of the forecast is that of the pretrained network: on {len(counts):,} "
         f"held-out windows, {number:,} of them apart in time or series, the loss is {mixed:.4f} with half of it and "
-        f"{alone:.4f} without it; the standard error of the difference is {uncertain:.4f}",
+        f"{alone:.4f} without it; it counts half unless that is worse by two standard errors of the difference, "
+        f"which are {WORSE * uncertain:.2g}",
     )

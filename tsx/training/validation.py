@@ -129,7 +129,8 @@ def spreads_of_mean(
         f"{100 * share:g} % intervals cover {100 * each:.1f} %"
         for share, each in sorted(coverage(levels, quantiles, target).items())
     )
-    reason = f"{calibration.reason}; of the mean with the pretrained network, whose spreads are its own: {covered}"
+    mixed = f"; with half of the pretrained network's forecast, whose spreads are its own, {covered}" if covered else ""
+    reason = f"{calibration.reason}{mixed}"
     ranks = rank_templates(levels, quantiles, target)
     return replace(calibration, reason=reason), ranks if len(ranks) else None
 

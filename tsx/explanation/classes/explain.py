@@ -42,6 +42,7 @@ from tsx.wording import count
 
 FEWEST_REFERENCES = 8
 """With fewer series to take absent values from, the base value would be a matter of luck."""
+WITHOUT_NETWORKS = "The networks have no part in it: series held out gave them no weight beside the other parts."
 FREQUENCIES = "the class frequencies"
 """What a classifier must beat to know anything."""
 
@@ -90,8 +91,13 @@ def explain_classifier(
         why = of_classes(why_unnamed(profile, checks, knowledge))
         label = str(classifier.schema.label)
         drivers = [why] if why else driver_sentences(explained, run.tally, label, explain)
-    inside = measure_classes(ClassContext(task, table), progress)
-    told = (("What drives it", (*drivers, *answered)), *(() if knowledge.lacking else grouped(MEASURES, inside)))
+    context = ClassContext(task, table)
+    inside = measure_classes(context, progress)
+    decides = () if context.networks_count else (WITHOUT_NETWORKS,)
+    told = (
+        ("What drives it", (*drivers, *decides, *answered)),
+        *(() if knowledge.lacking else grouped(MEASURES, inside)),
+    )
     tables = {
         "series": _series(task, run, p),
         "lag_profile": profile,
@@ -203,6 +209,8 @@ def _with_players(
 
 def _side(question: Question) -> Decision:
     side = question.group
+    if side == 1:
+        return Decision("group", side, f"{MOST_PLAYERS} or fewer cells, each of which is a patch of its own")
     return Decision("group", side, f"patches of {side} lags of {side} columns: with smaller ones over {MOST_PLAYERS}")
 
 
