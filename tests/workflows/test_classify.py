@@ -369,6 +369,14 @@ def test_a_table_of_labelled_series_that_is_to_be_forecast_names_its_label(verb:
     assert "--label" not in raised.value.hint
 
 
+def test_a_column_that_changes_within_series_is_not_named_as_their_label() -> None:
+    event = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("fall")).otherwise(pl.lit("none"))
+    table = stays(6).select(event.alias("event"), pl.all())
+    with pytest.raises(TsxError) as raised:
+        tsx.inspect(table)
+    assert raised.value.hint.endswith("tsx fit DATA --label outcome")
+
+
 def test_inspect_suggests_a_column_that_looks_like_an_outcome() -> None:
     table = stays(20).with_columns(hour=pl.col("hour") + 2000).rename({"hour": "year", "stay": "stay_id"})
     columns = {column.name: column for column in tsx.inspect(table, target="pulse").overview.columns}

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import tsx
+from tests.stored import in_use
 from tsx.cli.main import main
 from tsx.errors import ConfigError
 from tsx.store.classifier import load_classifier
@@ -119,6 +120,12 @@ def test_a_rare_code_that_decides_ranks_first_and_its_word_is_shown(classifier: 
     page = (tmp_path / "why" / "report.html").read_text("utf-8")
     assert "Which words decided" in page
     assert RARE in page
+
+
+@pytest.mark.nightly
+def test_the_card_of_a_classifier_names_its_columns_of_words(classifier: Path) -> None:
+    card = (in_use(classifier / "model") / "card.md").read_text()
+    assert "\n- words over time: `code`\n" in card
 
 
 @pytest.mark.nightly
