@@ -369,6 +369,21 @@ def test_a_table_of_labelled_series_that_is_to_be_forecast_names_its_label(verb:
     assert "--label" not in raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (stays(40).group_by("stay").first(), "no two rows have the same 'stay'"),
+        (stays(40).with_columns(pulse=None, noise=None), "2 columns have no value at all"),
+    ],
+)
+def test_a_table_of_which_nothing_varies_within_series_says_what_may_be_the_reason(
+    table: pl.DataFrame, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=said) as raised:
+        tsx.fit(table, label="outcome", id="stay", time="hour", model=tmp_path / "model", **QUICK)
+    assert raised.value.code == "no-inputs"
+
+
 def test_a_column_that_changes_within_series_is_not_named_as_their_label() -> None:
     event = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("fall")).otherwise(pl.lit("none"))
     table = stays(6).select(event.alias("event"), pl.all())

@@ -132,7 +132,8 @@ def find_label_roles(tidied: Table) -> tuple[Schema, tuple[Decision, ...]]:
         if not past:
             raise DataError(
                 "no-inputs",
-                f"none of {len(types):,} columns holds numbers or words that vary within the series",
+                f"none of {len(types):,} columns holds numbers or words that vary within the series"
+                + _why_none_varies(table, ids, types),
                 hint="name the columns to read with --past, and the one that tells series apart with --id",
                 setting="past",
             )
@@ -167,6 +168,15 @@ def one_column_each(table: pl.LazyFrame, types: Types, time: str, ids: Sequence[
         f"each row is one measurement, which {found[0]!r} names: give each kind a column of its own, as polars does "
         f"with table.pivot(on={found[0]!r}, index={index}, values={values[0]!r})"
     )
+
+
+def _why_none_varies(table: pl.LazyFrame, ids: Sequence[str], types: Types) -> str:
+    """What may be the reason that no column varies within series, to stand behind that; empty where none is known."""
+    rows = table.group_by(ids).len().select(pl.col("len").max()).collect(engine="streaming").item()
+    if rows == 1:
+        return f": no two rows have the same {one_or_several(tuple(ids))!r}"
+    empty = sum(table.select(pl.all().null_count() == pl.len()).collect(engine="streaming").row(0))
+    return f", and {count(empty, 'column')} {verb(empty, 'has')} no value at all" if empty else ""
 
 
 def _of_measurements(table: pl.LazyFrame, types: Types, time: str, label: str) -> str:
