@@ -43,6 +43,14 @@ def test_a_flag_beats_a_variable_beats_the_file_beats_the_default(
     assert "horizon" not in fit("data.csv", "--horizon", "auto")
 
 
+def test_flags_that_contradict_name_those_that_stand_in_the_file(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "tsx.toml").write_text('[fit]\nlabel = "died"')
+    (tmp_path / "data.csv").write_text("id,time,y\na,1,2\n")
+    failed = run("fit", "data.csv", "--horizon", "2", "--json")
+    assert (failed.status, failed.error["code"]) == (2, "flags-contradict")
+    assert failed.error["hint"].endswith("; set elsewhere: --label (tsx.toml, label)")
+
+
 def test_an_empty_variable_counts_as_not_set(
     fit: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

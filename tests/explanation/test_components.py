@@ -86,7 +86,7 @@ def test_of_a_network_with_a_weight_of_zero_it_is_said_that_its_memory_does_not_
     assert row(table, "recurrent") == {"path": "recurrent", "share": 0.0, "variance_share": 0.0}
     assert float(network.additive.network_weight) == 0
     words = component_sentences(table, 0.0)
-    assert words[-1].startswith("The network adds nothing to the smoothing of level, trend and season here")
+    assert words[-1].startswith("The fitted network adds nothing to the smoothing of level, trend and season here")
     assert "linear map" not in " ".join(words)
     # the smoothing is all there is: other weights of the network change nothing
     with torch.no_grad():

@@ -6,14 +6,14 @@ A flag's long name is its key in `tsx.toml` and, in capitals after `TSX_`, its e
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tsx.cli.defaults import apply_defaults
+from tsx.cli.defaults import apply_defaults, origin
 from tsx.cli.help import HELP_ALL, show_all
 from tsx.errors import ConfigError, UsageError
 from tsx.io.atomic import for_owner_alone
@@ -125,8 +125,26 @@ class CommandOf:
             raise UsageError(
                 "flags-contradict", "--private and --show-values contradict each other", hint="give one of them"
             )
-        with _one_version(verb), for_owner_alone() if values.get("private") else nullcontext():
+        with (
+            _naming_origins(ctx, verb, given),
+            _one_version(verb),
+            for_owner_alone() if values.get("private") else nullcontext(),
+        ):
             self.body(console, Arguments(verb, data, values, frozenset(given)))
+
+
+@contextmanager
+def _naming_origins(ctx: typer.Context, verb: Verb, given: set[str]) -> Iterator[None]:
+    """An error about flags that contradict each other names those that stand in the settings file or the
+    environment, where nobody who reads the command sees them."""
+    try:
+        yield
+    except UsageError as error:
+        sources = {name: origin(ctx, name) for name in sorted(given)}
+        named = [f"{verb[name].flag} ({source})" for name, source in sources.items() if source and verb.takes(name)]
+        if error.code == "flags-contradict" and named:
+            error.hint = f"{error.hint}; set elsewhere: {', '.join(named)}"
+        raise
 
 
 def _one_version(verb: Verb) -> AbstractContextManager[None]:
