@@ -53,7 +53,8 @@ def choose_combination(
     reason = f"{_in_words(names, alone)}, together {mixed.mean():.4f}"
     if difference > WORSE * uncertain:
         reason += f", worse than {names[best]} alone by {difference:.4f} (standard error {uncertain:.4f})"
-        return Combination(np.eye(len(parts))[best], parts[best], _decision(names, np.eye(len(parts))[best], reason))
+        alone_in_it = np.eye(len(parts))[best]
+        return Combination(alone_in_it, parts[best], _decision(names, alone_in_it, reason))
     if weights.sum() < SURE:
         reason += "; a sum under 1 takes confidence away, as those series ask for"
     return Combination(weights, together, _decision(names, weights, reason))

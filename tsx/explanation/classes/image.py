@@ -36,10 +36,7 @@ class Image:
 
         0 where nobody plays, as in a column that the classifier does not read.
         """
-        of_cell = players.of_cell[: cells.numbers_over_time]
-        size = np.bincount(players.of_cell[players.of_cell >= 0], minlength=len(players))
-        each = np.concatenate([values / size, np.zeros((*values.shape[:-1], 1))], -1)[..., of_cell]
-        return self.of_channels(each, cells, 0.0)
+        return self.of_channels(players.by_cell(values)[..., : cells.numbers_over_time], cells, 0.0)
 
     def of_channels(self, values: np.ndarray, cells: SeriesCells, elsewhere: float) -> np.ndarray:
         """Values (..., T * C) of the cells over time as (..., T, W), `elsewhere` in columns that are no channel."""

@@ -149,11 +149,8 @@ def _history(task: ClassTask, values: np.ndarray) -> pl.DataFrame:
     channels = [channel.name for channel in task.classifier.config.channels.time_varying]
     if not channels:
         return pl.DataFrame()
-    strength = np.zeros((len(values), len(channels)))
-    size = np.bincount(players.of_cell[players.of_cell >= 0], minlength=len(players))
-    for cell, player in enumerate(players.of_cell[: cells.numbers_over_time]):
-        if player >= 0:
-            strength[:, cell % len(channels)] += np.abs(values[:, player]) / size[player]
+    each = np.abs(players.by_cell(values)[:, : cells.numbers_over_time])
+    strength = each.reshape(len(values), -1, len(channels)).sum(1)
     rows = task.rows[: len(values), : cells.steps * len(channels)].cpu().numpy().astype(np.float64)
     lags = in_units(rows, np.tile(task.classifier.location, cells.steps)).reshape(len(values), cells.steps, -1)
     lengths = task.rows[: len(values), -1].cpu().numpy().astype(np.int64)

@@ -67,6 +67,12 @@ class Players:
             return values
         return np.asarray(values[..., self.of_row] / np.bincount(self.of_row)[self.of_row])
 
+    def by_cell(self, values: np.ndarray) -> np.ndarray:
+        """Values (..., P) of players as those of cells (..., M): those of one share its value evenly; 0 for nobody."""
+        size = np.bincount(self.of_cell[self.of_cell >= 0], minlength=len(self))
+        nobody = np.zeros((*values.shape[:-1], 1))
+        return np.asarray(np.concatenate([values / size, nobody], -1)[..., self.of_cell])
+
     def cells(self, some: Tensor) -> Tensor:
         """(n, M) bool: the cells of the players that `some` (n, P, bool) says; those of nobody are never among them."""
         of_cell = torch.from_numpy(self.of_cell).to(some.device)
