@@ -116,6 +116,18 @@ def test_an_interval_holds_the_value_and_narrows_with_more_series() -> None:
     assert widths[1] < widths[0] / 2
 
 
+def test_what_ranks_a_class_of_one_series_has_no_interval_as_a_third_of_the_resamples_lack_it() -> None:
+    log_p, _ = drawn(7, 100, 2)
+    codes = np.zeros(len(log_p), dtype=np.int64)
+    codes[3] = 1
+    row = class_metrics.summary(log_p, codes, np.arange(len(codes)))
+    for name in ("auroc", "auprc", "sensitivity"):
+        assert row[name] is not None
+        assert row[f"{name}_low"] is None
+        assert row[f"{name}_high"] is None
+    assert row["log_loss_low"] is not None
+
+
 def test_a_paired_test_of_single_series_is_the_t_test_of_scipy() -> None:
     (mine, codes), (other, _) = drawn(1, 50, 3), drawn(2, 50, 3)
     rows = np.arange(len(codes))

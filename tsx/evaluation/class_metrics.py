@@ -120,17 +120,18 @@ def summary(log_p: Floats, codes: Ints, groups: Ints, seed: int = 0) -> dict[str
     """Every metric by name, and the ends of its bootstrap interval, `NAME_low` and `NAME_high`.
 
     Groups (N) are drawn whole, with replacement; the interval is that of percentiles (Efron 1979), of `BIASED` metrics
-    moved so that the median of the resamples is the metric. None: not defined.
+    moved so that the median of the resamples is the metric. None: not defined, as an interval is not where a metric
+    is undefined on more than 5 % of the resamples: they lack a class of one or two series.
     """
     weights = resampled(groups, log_p.size, seed)
     out: dict[str, float | None] = {}
     tail = (1 - LEVEL) / 2
     for name, metric in METRICS.items():
-        values = metric(log_p, codes, weights)
-        value, drawn = values[0], values[1:][np.isfinite(values[1:])]
+        value, *resamples = metric(log_p, codes, weights)
+        drawn = np.array(resamples)[np.isfinite(resamples)]
         if name in BIASED and len(drawn):
             drawn = np.maximum(drawn + value - np.median(drawn), 0.0)
-        ends = np.quantile(drawn, [tail, 1 - tail]) if len(drawn) else (np.nan, np.nan)
+        ends = np.quantile(drawn, [tail, 1 - tail]) if len(drawn) >= LEVEL * len(resamples) else (np.nan, np.nan)
         for key, number in ((name, value), (f"{name}_low", ends[0]), (f"{name}_high", ends[1])):
             out[key] = float(number) if np.isfinite(number) else None
     return out
