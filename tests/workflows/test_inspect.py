@@ -114,6 +114,20 @@ def test_a_column_that_is_constant_within_series_is_suggested_as_static():
     assert columns["birth_date"].suggested == ""
 
 
+def test_what_looks_like_a_label_gets_its_own_command_and_is_not_advised_as_a_covariate():
+    died = pl.col("patient").str.slice(7).is_in(["A", "C"]).cast(pl.Int64).alias("died")
+    inspection = look(long_table().with_columns(died), Roles(id=("patient",), target=("glucose",)))
+    assert {c.name: c.suggested for c in inspection.overview.columns}["died"] == "label"
+    (unused,) = (decision for decision in inspection.decisions if decision.name == "unused_columns")
+    assert unused.value == ["steps"]
+    words = shlex.split(inspection.label_command)
+    assert words[:2] == ["tsx", "fit"]
+    assert words[words.index("--label") + 1] == "died"
+    assert words[words.index("--id") + 1] == "patient"
+    assert "--target" not in words
+    assert look(long_table(), Roles(id=("patient",), target=("glucose",))).label_command == ""
+
+
 def test_a_column_that_moves_with_the_target_is_not_suggested_without_a_warning():
     table = long_table().with_columns((2 * pl.col("glucose") + 1).alias("again"))
     (column,) = [

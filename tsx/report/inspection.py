@@ -64,6 +64,9 @@ class _InspectionPage:
         # Outside a section: its padding would follow the backslashes, and a pasted command would break there.
         yield Text("Next", style=HEADING)
         yield from _command(inspection.command, width - 2)
+        if inspection.label_command:
+            yield Text("  or, to learn a class of each series:", style=REASON)
+            yield from _command(inspection.label_command, width - 2)
         yield Text("")
 
 

@@ -135,7 +135,7 @@ def _inspection(inspection: Inspection) -> Page:
         f"{' '.join(parts[:2])}, {parts[2]}",
         (
             Section("columns", "Columns", tables=(ReportTable("", titles, columns),)),
-            Section("next", "Next", (inspection.command,)),
+            Section("next", "Next", tuple(filter(None, (inspection.command, inspection.label_command)))),
             Section("scores", "How hard it is", tables=(ReportTable("", simple, scores, ahead),) if scores else ()),
             *_reasons(inspection.decisions, inspection.findings),
         ),

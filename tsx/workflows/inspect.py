@@ -8,7 +8,7 @@ time.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -123,6 +123,8 @@ class Inspection(Shown):
     """Share of those steps without a value, by channel, over the whole table."""
     season: int
     command: str
+    label_command: str
+    """The command that learns a class of each series, where a column looks like one; else empty."""
     overview: ColumnsOverview
     profile: SeriesProfile
     naive: NaiveScores
@@ -181,11 +183,12 @@ def inspect_table(opened: Opened, request: TableRequest) -> Inspection:
     season = find_season(panel)
     overview = inspect_columns(table, panel.schema, opened.suggestions)
     profile = profile_series(panel, int(season.value))
+    labels = [column.name for column in overview.columns if column.suggested == "label"]
     newest = panel.times(np.arange(len(panel)), panel.lengths - 1)
     return Inspection(
         schema=panel.schema,
         frequency=panel.calendar.alias,
-        decisions=(*opened.decisions, season, choose_link(panel, int(season.value))),
+        decisions=(*_without_labels(opened.decisions, labels), season, choose_link(panel, int(season.value))),
         findings=(
             *panel.findings,
             *outlier_findings(profile.channels, profile.series),
@@ -199,6 +202,7 @@ def inspect_table(opened: Opened, request: TableRequest) -> Inspection:
         missing_share=missing_share(panel),
         season=int(season.value),
         command=fit_command(request, panel.schema, table.reading),
+        label_command=label_command(request, panel.schema, table.reading, labels[0]) if labels else "",
         overview=overview,
         profile=profile,
         naive=naive_scores(panel, chosen_series(panel), int(profile.horizon.value), int(season.value), profile.steps),
@@ -276,11 +280,7 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
     roles are given back, and `fit` comes to the same table.
     """
     roles = request.roles
-    reshaped = reading.wide or bool(reading.stacked)
-    given = {one.name: getattr(request.reading, one.name) for one in declared(Reading)}
-    given |= {
-        "id": roles.id or (() if reshaped or reading.id_from else schema.ids),
-        "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
+    given = _same_series(request, schema, reading) | {
         "target": roles.target or reading.stacked or (() if reading.wide else (schema.target,)),
         "past": (*schema.past, *schema.past_words),
         "future": schema.given_ahead,
@@ -289,6 +289,32 @@ def fit_command(request: TableRequest, schema: Schema, reading: Reading) -> str:
         "wide": reading.wide or request.reading.wide,
     }
     return shlex.join(["tsx", "fit", *words_of(request.source), *flags(FIT, given)])
+
+
+def label_command(request: TableRequest, schema: Schema, reading: Reading, label: str) -> str:
+    """The command line that learns the `label` of the same series from every other column."""
+    given = _same_series(request, schema, reading) | {"label": label}
+    return shlex.join(["tsx", "fit", *words_of(request.source), *flags(FIT, given)])
+
+
+def _same_series(request: TableRequest, schema: Schema, reading: Reading) -> dict[str, Any]:
+    """How the table was read, and the columns that tell its series and times apart, as settings of `fit`."""
+    roles = request.roles
+    reshaped = reading.wide or bool(reading.stacked)
+    given = {one.name: getattr(request.reading, one.name) for one in declared(Reading)}
+    return given | {
+        "id": roles.id or (() if reshaped or reading.id_from else schema.ids),
+        "time": roles.time or reading.time_parts or (() if reading.wide else (schema.time,)),
+    }
+
+
+def _without_labels(decisions: Sequence[Decision], labels: Sequence[str]) -> Iterator[Decision]:
+    """The decisions, less the advice to read what looks like a label as a covariate."""
+    for decision in decisions:
+        if decision.name != "unused_columns":
+            yield decision
+        elif rest := [name for name in decision.value if name not in labels]:
+            yield replace(decision, value=rest)
 
 
 def _sample(table: Table, most: int) -> tuple[int, pl.DataFrame]:
@@ -385,8 +411,8 @@ def _suggest(
             together = f"correlation {same[name]:.2f} within a series"
             suggestions[name] = ("", f"moves with the target ({together}): perhaps the same in other words")
         elif is_outcome_name(name) and few[name] and name in per_series:
-            reason = "constant within each series and named as an outcome: classify it with --label"
-            suggestions[name] = ("label", f"{reason}; as an input it would give the answer away")
+            reason = "constant within each series and named as an outcome; as an input it would give the answer away"
+            suggestions[name] = ("label", reason)
         elif name in constant:
             suggestions[name] = ("static", f"constant within all {series:,} sampled series, and different between them")
         elif name in by_first_rows:
