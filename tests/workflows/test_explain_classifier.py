@@ -136,7 +136,7 @@ def test_everything_is_written_and_every_report_shows_the_same(
     assert summary["findings"] == list(result.findings)
     page, text = ((tmp_path / "why" / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
     for words in (
-        "Why series are given this state",
+        "How the classifier predicts state",
         "one of 2 classes for 30 series",
         "Which stretch of time decided",
         "Maps of single series",
@@ -152,7 +152,7 @@ def test_everything_is_written_and_every_report_shows_the_same(
     assert "1,000" not in text
     assert "forecast" not in text.casefold()
     assert "ClassExplanation(series=30" in repr(result)
-    assert "Why series are given this state" in result._repr_html_()
+    assert "How the classifier predicts state" in result._repr_html_()
 
 
 def test_the_command_prints_a_screen_and_a_document(

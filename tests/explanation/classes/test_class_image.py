@@ -122,6 +122,23 @@ def test_an_image_of_many_pixels_is_played_in_patches_and_each_decision_has_its_
     assert "2 lags of 2 columns" in said["group"].reason
 
 
+def test_patches_of_what_is_no_image_are_said_to_be_of_columns_side_by_side(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pl.DataFrame(
+        {
+            "stay": np.repeat(np.arange(40), 30),
+            "hour": np.tile(np.arange(30), 40),
+            **{name: random.normal(size=1200) for name in ("pulse", "pressure", "glucose", "lactate", "urine", "gcs")},
+            "died": np.repeat(np.arange(40) % 2, 30),
+        }
+    )
+    tsx.fit(table, label="died", id="stay", time="hour", max_steps=1, model=tmp_path / "model")
+    why = tsx.explain(table, model=tmp_path / "model", players="patch", max_evals=200, windows=2)
+    assert any(str(name).startswith("pulse to ") for name in why.lag_profile["feature"])
+    (side,) = (each for each in why.decisions if each.name == "group")
+    assert "without an image, neighbours are the columns side by side in the table" in side.reason
+
+
 def test_the_map_has_every_row_and_column_and_its_peak_where_the_label_is_made(why: ClassExplanation) -> None:
     profile = why.tables["image_profile"]
     assert profile["column"].head(SIDE).to_list() == [f"c{k}" for k in range(SIDE)]

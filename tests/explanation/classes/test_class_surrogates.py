@@ -36,9 +36,9 @@ def test_a_linear_rule_is_found_with_its_input_and_its_weight_a_standard_deviati
     assert term["weights"] == pytest.approx([0.3 * term["standard_deviation"]])
     assert tree.terms == 7
     assert 0.8 < tree.fidelity < 1
-    assert surrogate_sentence(found, "outcome") == (
+    assert surrogate_sentence(found) == (
         "A linear model of 1 input (mean pulse) stands for the model: of 100 series that it was not fitted on, it "
-        "explains 100 % of how the log-odds differ, and gives 100 % the same outcome."
+        "explains 100 % of how the log-odds differ, and gives 100 % the same class."
     )
 
 
@@ -82,7 +82,7 @@ def test_nested_thresholds_that_are_close_are_told_apart_and_divide_the_series_a
 def test_what_no_surrogate_can_say_is_said_of_none() -> None:
     given = seen()
     odds = np.random.default_rng(5).normal(size=(400, 1))
-    sentence = surrogate_sentence(fit_surrogates(given, odds, ("ward",)), "outcome")
+    sentence = surrogate_sentence(fit_surrogates(given, odds, ("ward",)))
     assert sentence.startswith("No simple rule stands for the model: of how its log-odds differ over 100 series, a ")
 
 
@@ -92,7 +92,7 @@ def test_a_tree_without_a_split_is_not_said_to_explain_anything() -> None:
     random = np.random.default_rng(0)
     found = fit_surrogates(Read(values, [Input("flag")]), values + random.normal(size=(60, 1)), ("ward",))
     assert found.scores[1].terms == 0
-    assert "a tree" not in surrogate_sentence(found, "outcome")
+    assert "a tree" not in surrogate_sentence(found)
 
 
 def test_what_varies_only_in_series_that_do_not_choose_the_inputs_makes_no_linear_model() -> None:
@@ -101,7 +101,7 @@ def test_what_varies_only_in_series_that_do_not_choose_the_inputs_makes_no_linea
     odds = np.random.default_rng(0).normal(size=(60, 1))
     found = fit_surrogates(Read(values, [Input("flag")]), odds, ("ward",))
     assert [score.terms for score in found.scores] == [0, 0]
-    assert surrogate_sentence(found, "outcome") == (
+    assert surrogate_sentence(found) == (
         "No simple rule stands for the model: over 15 series, nothing that one would read tells its log-odds."
     )
 
@@ -170,7 +170,7 @@ def test_a_private_explanation_tells_how_well_surrogates_do_and_quotes_neither_i
     whole = fit_surrogates(given, odds, ("ward",), Detail(least_group=11))
     assert found.scores == whole.scores
     assert "103" in str(whole.details)
-    quoted = str(found.details) + surrogate_sentence(found, "outcome")
+    quoted = str(found.details) + surrogate_sentence(found)
     assert not any(word in quoted for word in ("103", "mean pulse", "<=", "intercept"))
 
 

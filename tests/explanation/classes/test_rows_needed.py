@@ -213,20 +213,20 @@ def test_a_length_that_is_enough_by_chance_below_one_that_is_not_does_not_count(
     [
         (
             [tried(11, 0.6, -0.2), tried(12, 0.98, 0.93), tried(48, 1, 1)],
-            "The last 12 hours are enough: from them alone 98 % of 80 series get the same outcome, and 93 % of how "
+            "The last 12 hours are enough: from them alone 98 % of 80 series get the same class, and 93 % of how "
             "their probabilities differ is kept; with the last 11 hours it is 60 % and 0 %.",
         ),
         (
             [tried(1, 0.98, 0.93), tried(48, 1, 1)],
-            "The last hour is enough: from it alone 98 % of 80 series get the same outcome, and 93 % of how their "
+            "The last hour is enough: from it alone 98 % of 80 series get the same class, and 93 % of how their "
             "probabilities differ is kept.",
         ),
         (
             [tried(1, 0.5, 0.1), tried(40, 0.8, 0.7), tried(48, 1, 1)],
             "The whole series is needed, up to 2 days: with the last 1 d 16 h alone 80 % of 80 series get the same "
-            "outcome, and 70 % of how their probabilities differ is kept.",
+            "class, and 70 % of how their probabilities differ is kept.",
         ),
     ],
 )
 def test_a_sentence_says_how_much_is_enough_and_what_less_would_keep(every: list[Tried], words: str) -> None:
-    assert needed_sentence(every, "outcome", Calendar.parse("1h"), 80) == words
+    assert needed_sentence(every, Calendar.parse("1h"), 80) == words

@@ -157,14 +157,14 @@ def without_older(population: Population, length: int) -> Iterator[tuple[str, Se
     yield "of others", cells, [torch.cat([each[:, :-1], own[:, None]], 1) for each, own in zip(mixed, lent)]
 
 
-def needed_sentence(tried: list[Tried], label: str, calendar: Calendar, series: int) -> str:
+def needed_sentence(tried: list[Tried], calendar: Calendar, series: int) -> str:
     """How many of the newest rows are enough, and what a shorter length would keep."""
     whole, enough = tried[-1].length, shortest_enough(tried)
     by_length = {each.length: each for each in tried}
     shorter = by_length.get(max((length for length in by_length if length < enough), default=0))
 
     def left(at: Tried) -> str:
-        return f"{percent(at.same)} of {count(series, 'series', 'series')} get the same {label}, and {_kept(at)}"
+        return f"{percent(at.same)} of {count(series, 'series', 'series')} get the same class, and {_kept(at)}"
 
     if enough == whole:
         words = f"The whole series is needed, up to {calendar.span(whole)}"
@@ -200,7 +200,7 @@ def _measure(context: ClassContext, results: ClassResults) -> Measured:
         "older": [each.older for each in tried],
     }
     needed = newest_needed(shortest_enough(tried), population.longest)
-    sentence = needed_sentence(tried, context.label, results.calendar, len(population))
+    sentence = needed_sentence(tried, results.calendar, len(population))
     return Measured({TABLE.name: TABLE.frame(columns)}, {TABLE.name: needed}, sentences=(sentence,))
 
 

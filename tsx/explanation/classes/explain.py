@@ -192,7 +192,7 @@ def _with_players(
         question = replace(question, players="cell")
     if question.players == "patch" and question.group is None:
         chosen = in_patches(question, len(columns_of(classifier, image)), steps)
-        return chosen, (_side(chosen),)
+        return chosen, (_side(chosen, image),)
     chosen = affordable(question, channels, steps, named)
     if chosen is question:
         return question, ()
@@ -203,15 +203,17 @@ def _with_players(
     chosen = in_patches(question, len(image.columns), steps)
     return chosen, (
         Decision("players", "patch", f"every series has {image.words}; {reason}"),
-        _side(chosen),
+        _side(chosen, image),
     )
 
 
-def _side(question: Question) -> Decision:
+def _side(question: Question, image: Image | None) -> Decision:
     side = question.group
     if side == 1:
         return Decision("group", side, f"{MOST_PLAYERS} or fewer cells, each of which is a patch of its own")
-    return Decision("group", side, f"patches of {side} lags of {side} columns: with smaller ones over {MOST_PLAYERS}")
+    beside = "" if image else "; without an image, neighbours are the columns side by side in the table"
+    reason = f"patches of {side} lags of {side} columns: with smaller ones over {MOST_PLAYERS}{beside}"
+    return Decision("group", side, reason)
 
 
 def _reworded(check: Check) -> Check:

@@ -264,7 +264,7 @@ def _reason(odds: np.ndarray, judge: np.ndarray) -> str | None:
     return None
 
 
-def surrogate_sentence(found: Surrogates, label: str) -> str:
+def surrogate_sentence(found: Surrogates) -> str:
     """Whether one of them stands for the model, and how well."""
     series = count(found.judged, "series", "series")
     faithful = [score for score in found.scores if score.fidelity >= FAITHFUL]
@@ -274,7 +274,7 @@ def surrogate_sentence(found: Surrogates, label: str) -> str:
         return (
             f"{words[0].upper()}{words[1:]} stands for the model: of {series} that it was not fitted on, it "
             f"explains {percent(best.fidelity)} of how the log-odds differ, and gives {percent(best.same_label)} the "
-            f"same {label}."
+            "same class."
         )
     ordered = sorted((score for score in found.scores if score.terms), key=lambda score: -score.fidelity)
     if not ordered:
@@ -295,7 +295,7 @@ def _measure(context: ClassContext, results: ClassResults) -> Measured:
     population = context.population(SERIES)
     odds: Tensor = log_odds(population.log_probabilities(population.rows), context.classes)
     found = fit_surrogates(read(population), odds.numpy(), context.task.names, context.task.detail)
-    sentence = None if found.reason else surrogate_sentence(found, context.label)
+    sentence = None if found.reason else surrogate_sentence(found)
     details = {
         "kind": KIND,
         "series_fitted": found.fitted,

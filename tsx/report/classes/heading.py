@@ -9,7 +9,7 @@ from tsx.wording import count
 
 def headline(explanation: ClassExplanation) -> str:
     """The report's title."""
-    return f"Why series are given this {explanation.label}"
+    return f"How the classifier predicts {explanation.label}"
 
 
 def subtitle(explanation: ClassExplanation) -> str:

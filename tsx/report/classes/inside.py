@@ -47,7 +47,7 @@ def reach(explanation: ClassExplanation) -> Section:
     columns = (
         *numbers("rows"),
         Column("that is"),
-        Column(f"same {explanation.label}"),
+        Column("same class"),
         *numbers("kept", "p moves by"),
         Column("older rows", "prose", detail=True),
     )
@@ -59,7 +59,7 @@ def reach(explanation: ClassExplanation) -> Section:
         "needed",
         "Rows needed",
         "What is left where the model reads only the newest rows of each series: the share of series that get the same "
-        f"{explanation.label}, and how much of the differences between their probabilities is kept. Dashed: 90 %, from "
+        "class, and how much of the differences between their probabilities is kept. Dashed: 90 %, from "
         "which on the rows are enough. The whole model is asked, its kernels, regression and trees too.",
     )
     return Section(
@@ -203,11 +203,11 @@ def surrogate(explanation: ClassExplanation) -> Section:
         )
         for row in frame.sort("fidelity", descending=True).iter_rows(named=True)
     )
-    columns = (Column("model", "prose"), Column("fidelity"), *numbers(f"same {explanation.label}", "terms"))
+    columns = (Column("model", "prose"), Column("fidelity"), *numbers("same class", "terms"))
     judged, commonest = number(details["series_judged"]), percent(details["commonest_label"])
     note = (
         f"on {judged} series that they were not fitted on; fidelity: how much of the differences between log-odds they "
-        f"explain; the commonest {explanation.label} is given to {commonest}; terms: inputs, or splits"
+        f"explain; the most frequent class is given to {commonest}; terms: inputs, or splits"
     )
     text = tuple(details["tree"].get("text", ()))  # a private explanation quotes no values
     terms = (_terms(explanation),) if "terms" in details["linear"] else ()

@@ -15,7 +15,6 @@ from tsx.report.charts.memory import RETENTION_TITLE, retention_lines
 from tsx.report.classes.inside import routes_of
 from tsx.report.labels import step_words
 from tsx.report.summaries import table_of
-from tsx.sanitize import clean
 
 
 def needed(explanation: ClassExplanation) -> list[alt.LayerChart]:
@@ -23,7 +22,7 @@ def needed(explanation: ClassExplanation) -> list[alt.LayerChart]:
     frame = table_of(explanation, "memory_needed")
     if frame is None or frame.height < 2:
         return []
-    names = {"same_label": f"same {clean(explanation.label)}", "kept": "differences kept"}
+    names = {"same_label": "same class", "kept": "differences kept"}
     rows = (
         frame.unpivot(list(names), index="context_length", variable_name="name")
         .with_columns(pl.col("name").replace(names), pl.col("value").clip(0, 1))
