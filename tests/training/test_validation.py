@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,21 @@ import torch
 
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
+from tsx.model.batch import Batch
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
+from tsx.spec.decision import Decision
 from tsx.spec.settings import Settings
-from tsx.training.fit import fit_before_holdout, recalibrated
-from tsx.training.validation import NETWORK_WEIGHTS, WEIGHT_WITHOUT_HOLDOUT, choose_network_weight, losses_by_weight
+from tsx.training import fit as fitting
+from tsx.training.fit import fit_before_holdout, fit_forecaster, recalibrated
+from tsx.training.validation import (
+    FEWEST_GROUPS,
+    NETWORK_WEIGHTS,
+    WEIGHT_WITHOUT_HOLDOUT,
+    choose_network_weight,
+    hold_unless_better,
+    losses_by_weight,
+)
 
 
 def batches(count: int = 3):
@@ -141,3 +152,99 @@ def test_a_walk_is_held_at_its_last_value_and_a_constant_under_noise_is_smoothed
     assert smoothings[0].value == {"level": 1.0, "trend": 0.0}
     assert "the last value is held" in smoothings[0].reason
     assert smoothings[1].value["level"] < 0.5
+
+
+CHOSEN = Decision("network_weight", 1.0, "")
+APART = np.arange(120)
+
+
+def around_median_of(network: Network, noise: float) -> list[Batch]:
+    """Windows after which the median of the network comes, and noise."""
+    found = []
+    for batch in batches():
+        median = run(network, batch)[..., PLAIN.median]
+        found.append(replace(batch, target=median + noise * torch.randn_like(median)))
+    return found
+
+
+def holding_network(network: Network) -> Network:
+    other = copy.deepcopy(network)
+    other.additive.hold_last_value()
+    return other
+
+
+def test_the_last_value_is_held_where_what_was_fitted_is_no_better_and_not_where_it_is():
+    torch.manual_seed(0)
+    network = make_network(PLAIN)
+    knows, walks = (around_median_of(each, 0.1) for each in (network, holding_network(network)))
+    assert hold_unless_better(network, knows, APART, CHOSEN) == (CHOSEN,)
+    assert not network.additive.holds_last_value
+    weight, smoothing = hold_unless_better(network, walks, APART, CHOSEN)
+    assert (weight.value, smoothing.value) == (0.0, {"level": 1.0, "trend": 0.0})
+    assert network.additive.holds_last_value
+    for batch in walks:
+        last = batch.past[:, :, 0].gather(1, last_seen(batch))[:, 0]
+        torch.testing.assert_close(run(network, batch)[..., PLAIN.median], last[:, None].expand(-1, PLAIN.horizon))
+
+
+def last_seen(batch: Batch) -> torch.Tensor:
+    """(B, 1): the position of the newest observed target."""
+    seen = ~torch.isnan(batch.past[:, :, 0])
+    return (torch.arange(seen.shape[1]) * seen).argmax(1, keepdim=True)
+
+
+def test_of_few_windows_that_are_apart_nothing_is_held_and_neither_where_levels_are_read():
+    network = make_network(PLAIN)
+    walks = around_median_of(holding_network(network), 0.1)
+    few = APART % (FEWEST_GROUPS - 1)
+    assert hold_unless_better(network, walks, few, CHOSEN) == (CHOSEN,)
+    levels = make_network(replace(PLAIN, level=4))
+    assert hold_unless_better(levels, walks, APART, CHOSEN) == (CHOSEN,)
+
+
+def test_the_reason_has_both_losses_and_the_standard_error_over_windows_that_are_apart():
+    torch.manual_seed(0)
+    network = make_network(PLAIN)
+    walks, groups = around_median_of(holding_network(network), 0.5), APART // 4
+    walks[0].target[:10, 1:] = torch.nan
+    levels, sums, counts = np.array(PLAIN.quantile_levels), np.zeros((2, 120)), np.zeros(120)
+    for k, each in enumerate((network, holding_network(network))):
+        for n, batch in enumerate(walks):
+            with torch.inference_mode():
+                quantiles, target = (part.double().numpy() for part in each.scaled(batch))
+            error = np.clip(target[..., None] - quantiles, -100, 100)
+            loss = np.maximum(levels * error, (levels - 1) * error).mean(-1)
+            sums[k, 40 * n : 40 * n + 40], counts[40 * n : 40 * n + 40] = np.nansum(loss, 1), (~np.isnan(loss)).sum(1)
+    fitted, held = sums.sum(1) / counts.sum()
+    gains, sizes = (sums[1] - sums[0]).reshape(30, 4).sum(1), counts.reshape(30, 4).sum(1)
+    error = np.sqrt(30 / 29 * np.square(gains - (held - fitted) * sizes).sum()) / sizes.sum()
+    reason = hold_unless_better(network, walks, groups, CHOSEN)[0].reason
+    assert "120 held-out windows, 30 of them apart" in reason
+    assert (
+        f"the loss is {held:.4f} where the last value is held and {fitted:.4f} with what was fitted (weight 1)"
+        in reason
+    )
+    assert reason.endswith(f"{error:.2g}")
+
+
+def test_what_held_out_windows_hold_stays_held_when_all_rows_are_learnt(monkeypatch):
+    monkeypatch.setattr(fitting, "no_pretrained", lambda *asked: "not in this test")
+    walks = make_panel([np.random.default_rng(200 + seed).normal(size=300).cumsum() for seed in range(3)])
+    settings = Settings(
+        horizon=5,
+        context_length=24,
+        segment=1,
+        season=1,
+        hidden_size=8,
+        max_steps=60,
+        learning_rate=1e-2,
+        batch_size=64,
+    )
+    forecaster = fit_forecaster(walks, settings)
+    decided = {each.name: each for each in forecaster.decisions}
+    assert len(decided) == len(forecaster.decisions)
+    assert "with what was fitted" in decided["network_weight"].reason
+    assert "held-out windows" in decided["smoothing"].reason
+    medians = forecaster.quantiles(walks, np.arange(3), np.full(3, 299))[..., forecaster.config.median]
+    newest = walks.values[walks.offsets[:-1] + 299, 0] + walks.centers[:, 0]
+    np.testing.assert_allclose(medians, np.repeat(newest[:, None], 5, 1), rtol=1e-4)

@@ -53,6 +53,16 @@ class AdditiveForecast(nn.Module):
         self.register_buffer("mean_output", torch.zeros(config.horizon, len(config.quantile_levels)))
         self.smoothing = Smoothing(config.context_length, config.season, config.horizon)
 
+    @property
+    def holds_last_value(self) -> bool:
+        """Whether the forecast is that of no change."""
+        return not self.network_weight and self.smoothing.holds_last_value
+
+    def hold_last_value(self) -> None:
+        """Become the forecast of no change."""
+        self.network_weight.fill_(0.0)
+        self.smoothing.hold_last_value()
+
     def weighted(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) drawn towards their mean: as they are at a network weight of 1, the mean at 0."""
         return self.mean_output + self.network_weight * (raw - self.mean_output)

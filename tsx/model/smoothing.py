@@ -29,6 +29,8 @@ LEAST_ERROR = 1e-3
 """Smaller errors of a level, in window scales, are raised to this."""
 NOT_MIXED = 30.0
 """A leaning by which the other levels count nothing, and minus the log of what a window's own errors then count."""
+HOLDING = (0.0, 1.0, 3.0, 1.0, 0.0, -2.0, -NOT_MIXED)
+"""The weights of a smoothing that holds the last value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +71,13 @@ class Smoothing(nn.Module):
 
     def hold_last_value(self) -> None:
         """Become the forecast of no change: neither trend nor season, and the newest value as the level."""
-        self.weights.copy_(self.weights.new_tensor([0.0, 1.0, 3.0, 1.0, 0.0, -2.0, -NOT_MIXED]))
+        self.weights.copy_(self.weights.new_tensor(HOLDING))
         self.leaning.copy_(NOT_MIXED * torch.eye(len(LEVELS))[-1])
+
+    @property
+    def holds_last_value(self) -> bool:
+        """Whether it is the forecast of no change."""
+        return torch.equal(self.weights, self.weights.new_tensor(HOLDING))
 
     def parts(self, x: Tensor, observed: Tensor, habits: Habits | None = None) -> tuple[Tensor, Tensor, Habits]:
         """The season and the line (B, H), and the habits used: those passed in, or the window's own."""

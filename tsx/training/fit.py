@@ -23,7 +23,7 @@ from tsx.panel.reading import PLAIN
 from tsx.progress import SILENT, Progress, Stage
 from tsx.runtime.devices import choose_device
 from tsx.spec.checkpoints import NONE, Checkpoints
-from tsx.spec.decision import Decision, with_newer
+from tsx.spec.decision import Decision, with_newer, without
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.settings import Intervals, Reading, Settings
@@ -38,6 +38,7 @@ from tsx.training.validation import (
     NETWORK_ONLY,
     calibrate_network,
     choose_network_weight,
+    hold_unless_better,
     missing_spreads,
     spreads_of_mean,
 )
@@ -116,7 +117,11 @@ def fit_before_holdout(
         schema=panel.schema,
         frequency=panel.calendar.alias,
         covariate_location=location,
-        decisions=(*shape, *framing, time_since_observed, validation, *how, smoothing, *left_out, *chosen, device),
+        decisions=(
+            *(*shape, *framing, time_since_observed, validation, *how),
+            *with_newer((smoothing,), *chosen),
+            *(*left_out, *without(chosen, {smoothing.name}), device),
+        ),
         history=history,
         reading=reading,
         findings=(*short_series(panel, config), *rare_categories(panel, config)),
@@ -167,7 +172,9 @@ def with_spreads(forecaster: Forecaster, factors: np.ndarray) -> Forecaster:
 
 
 def refit_smoothing(forecaster: Forecaster, panel: Panel, *, ends: np.ndarray | None = None) -> Forecaster:
-    """With the smoothing fitted again, to all that lies before `ends`."""
+    """With the smoothing fitted again to all before `ends`, unless held-out windows asked for the last value."""
+    if forecaster.network.additive.holds_last_value:
+        return forecaster
     panel = replace(panel, lengths=panel.lengths if ends is None else ends)
     network, windows = copy.deepcopy(forecaster.network), forecaster.windows(panel)
     sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
@@ -256,16 +263,18 @@ def _calibrate_on_holdout(
     alone.head.spread_factors.fill_(1.0)
     groups = groups_of(series, cutoffs, network.config.horizon)
     horizons = len(np.unique(groups)) / max(len(np.unique(series)), 1)
-    weight = NETWORK_ONLY if network_only else choose_network_weight(alone, held, horizons, sample)
+    weight: tuple[Decision, ...] = (NETWORK_ONLY,)
+    if not network_only:
+        weight = hold_unless_better(alone, held, groups, choose_network_weight(alone, held, horizons, sample))
     calibration, ranks = calibrate_network(alone, held, groups, intervals)
     if network.pretrained is None:
-        return alone, (weight, calibration), ranks
+        return alone, (*weight, calibration), ranks
     mixed = with_pretrained(alone, network.pretrained)
     pretrained = choose_pretrained_weight(mixed, held, groups)
     if not pretrained.value:
-        return alone, (weight, pretrained, calibration), ranks
+        return alone, (*weight, pretrained, calibration), ranks
     calibration, ranks = spreads_of_mean(mixed, held, calibration)
-    return mixed, (weight, pretrained, calibration), ranks
+    return mixed, (*weight, pretrained, calibration), ranks
 
 
 def _train_new(

@@ -115,9 +115,7 @@ def smooth(network: Network, sample: Batch, stretches: np.ndarray) -> Decision:
         gain, uncertain = gain_of_smoothing(network.additive.smoothing, lags, observed, target, stretches)
         if gain <= uncertain:
             network.additive.smoothing.hold_last_value()
-            return Decision(
-                "smoothing",
-                {"level": 1.0, "trend": 0.0},
+            return holding(
                 f"the last value is held: mean absolute error {flat:.3f} deviations, of level, trend and season "
                 f"{error:.3f}, which is no better by its standard error of {uncertain:.3f} ({len(sample):,} training "
                 "windows)",
@@ -135,6 +133,11 @@ def smooth(network: Network, sample: Batch, stretches: np.ndarray) -> Decision:
         f"mean absolute error of level, trend and season {error:.2f} deviations, of a flat line {flat:.2f} "
         f"({len(sample):,} training windows)",
     )
+
+
+def holding(reason: str) -> Decision:
+    """The decision on a smoothing that holds the last value."""
+    return Decision("smoothing", {"level": 1.0, "trend": 0.0}, reason)
 
 
 def gain_of_smoothing(

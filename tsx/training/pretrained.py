@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from tsx.model.batch import Batch
-from tsx.model.heads.quantiles import pinball_of_steps
 from tsx.model.network import Network
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
 from tsx.spec.pretrained import FEWEST, HORIZON, SEASONS
 from tsx.spec.settings import Settings
 from tsx.training.gains import mean_gain
+from tsx.training.validation import losses_of_windows
 from tsx.wording import count
 
 NAME = "pretrained_weight"
@@ -66,13 +65,10 @@ def choose_pretrained_weight(network: Network, held: Sequence[Batch], groups: np
         weight.fill_(0.0)
         return Decision(NAME, 0.0, "nothing could be held out, which could show that it does no harm")
     losses = []
-    with torch.inference_mode():
-        for chosen in (0.0, PRETRAINED_WEIGHT):
-            weight.fill_(chosen)
-            scaled = [network.scaled(batch) for batch in held]
-            steps = [pinball_of_steps(*each, network.head.levels).sum(1) for each in scaled]
-            losses.append(torch.cat(steps).double().cpu().numpy())
-        counts = torch.cat([(~torch.isnan(target)).sum(1) for _, target in scaled]).cpu().numpy()
+    for chosen in (0.0, PRETRAINED_WEIGHT):
+        weight.fill_(chosen)
+        loss, counts = losses_of_windows(network, held)
+        losses.append(loss)
     alone, mixed = (float(each.sum() / max(counts.sum(), 1)) for each in losses)
     gain, uncertain = mean_gain(losses[0] - losses[1], counts, groups)
     value = 0.0 if gain < -WORSE * uncertain else PRETRAINED_WEIGHT

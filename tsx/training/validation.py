@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
-from tsx.model.heads.quantiles import pinball
+from tsx.model.heads.quantiles import pinball, pinball_of_steps
 from tsx.model.network import Network, Prepared
 from tsx.runtime.group import ALONE, Group
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, coverage, rank_templates
+from tsx.training.gains import mean_gain
+from tsx.training.initialisation import holding
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The weights to choose from."""
@@ -24,6 +27,8 @@ TOLERANCE = 0.01
 to beat (Clemen 1989). This much where one horizon was held out; of more it falls with the root of their number."""
 WEIGHT_WITHOUT_HOLDOUT = 0.5
 """In short series, where nothing can be held out, a network also learns the noise."""
+FEWEST_GROUPS = 10
+"""Held-out windows apart in time or series, of fewer nobody can say that the last value would do as well."""
 NETWORK_ONLY = Decision("network_weight", 1.0, "as asked: the network's whole output counts")
 """In place of a choice: a trained network has this weight."""
 
@@ -89,6 +94,44 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
         f"weight of the network's output, which is added to the smoothing: on {windows:,} held-out windows the loss is "
         f"{losses[chosen]:.4f}, {losses[-1]:.4f} with weight 1 and {losses[0]:.4f} with weight 0",
     )
+
+
+def hold_unless_better(
+    network: Network, held: Sequence[Batch], groups: np.ndarray, chosen: Decision
+) -> tuple[Decision, ...]:
+    """Hold the last value where what was fitted, with the `chosen` weight, is no better by a standard error.
+
+    On the `held` out batches. groups (windows): those of one are one observation, as `calibrate` takes them; with fewer
+    than `FEWEST_GROUPS` all stays. Series that move as random walks look predictable now and then, which later rows do
+    not bear out. Returns the decision on the weight, and that on the smoothing where it is another.
+    """
+    number = len(np.unique(groups))
+    if number < FEWEST_GROUPS or network.config.steps_of_level != 1 or network.additive.holds_last_value:
+        return (chosen,)
+    holding_network = copy.deepcopy(network)
+    holding_network.additive.hold_last_value()
+    (fitted, counts), (flat, _) = (losses_of_windows(each, held) for each in (network, holding_network))
+    gain, uncertain = mean_gain(flat - fitted, counts, groups)
+    if gain > uncertain:
+        return (chosen,)
+    network.additive.hold_last_value()
+    total = max(counts.sum(), 1)
+    why = (
+        f"on {len(counts):,} held-out windows, {number:,} of them apart in time or series, the loss is "
+        f"{flat.sum() / total:.4f} where the last value is held and {fitted.sum() / total:.4f} with what was fitted "
+        f"(weight {chosen.value:g}), which would have to be better by a standard error of the difference, "
+        f"{uncertain:.2g}"
+    )
+    return replace(chosen, value=0.0, reason=why), holding(f"the last value is held: {why}")
+
+
+def losses_of_windows(network: Network, held: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray]:
+    """(windows): the pinball loss of each, the sum over its observed steps, and their number."""
+    with torch.inference_mode():
+        parts = [network.scaled(batch) for batch in held]
+        losses = [pinball_of_steps(*each, network.head.levels).sum(1).double() for each in parts]
+        counts = [(~torch.isnan(target)).sum(1) for _, target in parts]
+    return torch.cat(losses).cpu().numpy(), torch.cat(counts).cpu().numpy()
 
 
 def nearest_to_a_half(losses: np.ndarray, horizons: float) -> int:
