@@ -116,13 +116,13 @@ def hold_unless_better(
         return (chosen,)
     network.additive.hold_last_value()
     total = max(counts.sum(), 1)
-    why = (
-        f"on {len(counts):,} held-out windows, {number:,} of them apart in time or series, the loss is "
-        f"{flat.sum() / total:.4f} where the last value is held and {fitted.sum() / total:.4f} with what was fitted "
-        f"(weight {chosen.value:g}), which would have to be better by a standard error of the difference, "
-        f"{uncertain:.2g}"
+    reason = (
+        f"the last value is held: on {len(counts):,} held-out windows, {number:,} of them apart in time or series, the "
+        f"loss is {flat.sum() / total:.4f} with it and {fitted.sum() / total:.4f} with what was fitted (weight "
+        f"{chosen.value:g}), which would have to be better by a standard error of the difference, {uncertain:.2g}"
     )
-    return replace(chosen, value=0.0, reason=why), holding(f"the last value is held: {why}")
+    held_level = holding("the last value is held: held-out windows show nothing better (network_weight)")
+    return replace(chosen, value=0.0, reason=reason), held_level
 
 
 def losses_of_windows(network: Network, held: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray]:
