@@ -72,3 +72,19 @@ def test_a_module_in_the_working_folder_is_not_run(
     )
     drawing.begin_drawing_program()
     assert drawing.drawing_program() == vl_convert.__file__
+
+
+def test_after_a_call_that_was_interrupted_the_next_one_makes_the_program(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(process: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drawing, "MAKE", "print('made there', end='')")
+    drawing.begin_drawing_program()
+    with monkeypatch.context() as patched:
+        patched.setattr(drawing, "_ended_well", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            drawing.drawing_program()
+    assert drawing.drawing_program() == "made here"
+    drawing._begun[0][0].wait(60)

@@ -46,6 +46,8 @@ def begin_drawing_program() -> None:
 def drawing_program() -> str:
     """The program: from the process that makes it, or made here where none was begun or it failed."""
     for process, file in _begun:
+        if file.closed:  # by a call that was interrupted
+            continue
         with file:
             if _ended_well(process):
                 file.seek(0)
