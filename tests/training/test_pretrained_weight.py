@@ -162,6 +162,16 @@ def test_a_fit_of_seasonal_series_takes_it_and_of_one_that_a_covariate_drives_do
     assert not any(name.startswith("pretrained") for name in other.network.state_dict())
 
 
+@pytest.mark.parametrize(("season", "reason"), [(4, "held-out windows"), (5, "no season of 5")])
+def test_its_weight_is_decided_on_beside_that_of_what_was_fitted(panel, season, reason):
+    settings = replace(SMALL, season=season, context_length=2 * season, max_steps=1)
+    decided = fit_before_holdout(panel, settings).decisions
+    names = [each.name for each in decided]
+    at = names.index("network_weight")
+    assert names[at + 1 : at + 3] == ["pretrained_weight", "calibration"]
+    assert reason in decided[at + 1].reason
+
+
 def test_what_is_trained_is_the_same_with_and_without_it(panel, fitted, monkeypatch):
     monkeypatch.setattr(fitting, "no_pretrained", lambda *asked: "not in this test")
     alone = fit_before_holdout(panel, SMALL)

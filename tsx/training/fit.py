@@ -111,6 +111,7 @@ def fit_before_holdout(
     offered = network if why else with_pretrained(network)
     asked = training.network_only, settings.intervals
     network, chosen, ranks = _calibrate_on_holdout(offered, validate, series, cutoffs, sample, *asked)
+    weight, *calibrated = without(chosen, {smoothing.name})
     return Forecaster(
         network=network,
         training=training,
@@ -120,7 +121,7 @@ def fit_before_holdout(
         decisions=(
             *(*shape, *framing, time_since_observed, validation, *how),
             *with_newer((smoothing,), *chosen),
-            *(*left_out, *without(chosen, {smoothing.name}), device),
+            *(weight, *left_out, *calibrated, device),
         ),
         history=history,
         reading=reading,
