@@ -68,6 +68,16 @@ def test_series_of_each_fold_are_judged_by_weights_that_the_others_chose() -> No
     assert f"together {log_loss(found.log_probabilities, codes):.4f}" in found.decision.reason
 
 
+def test_losses_and_standard_errors_are_shown_however_small_they_are() -> None:
+    codes = np.arange(60) % 2
+    odds = (2 * codes - 1) * np.where(np.arange(60) % 3, 12.0, 11.0)
+    knows = np.column_stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)])
+    folds = [np.arange(60) % 5 == k for k in range(5)]
+    reason = choose_combination(("knows", "knows less"), np.stack([knows, knows * 4]), codes, folds).decision.reason
+    assert "knows 9.663e-06, knows less 3.865e-05" in reason
+    assert "0.0000" not in reason
+
+
 def test_a_combination_that_is_worse_than_a_part_on_series_that_did_not_choose_it_gives_way_to_that_part() -> None:
     parts, codes = parts_of((1.0, 0.0), series=80)
     # The second part knows each fold but the one that judges what the others say: it misleads every time.

@@ -28,7 +28,7 @@ from tsx.spec.settings import QUANTILE_LEVELS, Intervals, Point
 from tsx.spec.verdict import Verdict
 from tsx.training.calibration import Calibration, apply, calibrate, groups_of, rank_templates
 from tsx.training.validation import NETWORK_WEIGHTS, WEIGHT_WITHOUT_HOLDOUT, nearest_to_a_half
-from tsx.wording import quantile_column
+from tsx.wording import number, quantile_column
 
 BEFORE = 2 * FEWEST
 """Rows that a series has before its oldest held-out cutoff."""
@@ -212,7 +212,8 @@ def _weigh(
     chosen = nearest_to_a_half(errors, horizons)
     reason = (
         f"weight of the pretrained network, the rest is that of {simple_words(best)}: on {len(y):,} held-out windows "
-        f"the scaled error is {errors[chosen]:.4f}, {errors[-1]:.4f} with weight 1 and {errors[0]:.4f} with weight 0"
+        f"the scaled error is {number(errors[chosen])}, {number(errors[-1])} with weight 1 and {number(errors[0])} "
+        "with weight 0"
     )
     return best, Decision("network_weight", NETWORK_WEIGHTS[chosen], reason)
 

@@ -10,6 +10,7 @@ from tsx.panel.panel import Panel
 from tsx.profile.series import chosen_series
 from tsx.spec.decision import Decision
 from tsx.spec.network import LOG_SHIFT
+from tsx.wording import number
 
 Matrix = NDArray[np.float64]
 
@@ -56,7 +57,7 @@ def choose_link(panel: Panel, season: int = 1) -> Decision:
     return Decision(
         "transform",
         "log" if better else "none",
-        f"{values}, and logarithms describe the changes {how} by {abs(gain):.3f} nats a value (mean of "
+        f"{values}, and logarithms describe the changes {how} by {number(abs(gain), 2)} nats a value (mean of "
         f"{len(gains):,} series; {LEAST_GAIN:g} are asked for)",
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.spec.decision import Decision
+from tsx.wording import number
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -50,9 +51,9 @@ def choose_combination(
     best = int(alone.mean(1).argmin())
     worse = mixed - alone[best]
     difference, uncertain = float(worse.mean()), float(worse.std() / np.sqrt(len(codes)))
-    reason = f"{_in_words(names, alone)}, together {mixed.mean():.4f}"
+    reason = f"{_in_words(names, alone)}, together {number(mixed.mean())}"
     if difference > WORSE * uncertain:
-        reason += f", worse than {names[best]} alone by {difference:.4f} (standard error {uncertain:.4f})"
+        reason += f", worse than {names[best]} alone by {number(difference, 2)} (standard error {number(uncertain, 2)})"
         alone_in_it = np.eye(len(parts))[best]
         return Combination(alone_in_it, parts[best], _decision(names, alone_in_it, reason))
     if weights.sum() < SURE:
@@ -112,7 +113,7 @@ def _losses(log_probabilities: Floats, codes: Codes) -> Floats:
 
 
 def _in_words(names: Sequence[str], alone: Floats) -> str:
-    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in zip(names, alone.mean(1), strict=True))
+    losses = ", ".join(f"{name} {number(loss)}" for name, loss in zip(names, alone.mean(1), strict=True))
     return f"log loss on {alone.shape[1]:,} held-out series: {losses}"
 
 

@@ -47,6 +47,7 @@ from tsx.training.class_lesson import LabelledSequences, logits_of, train_classe
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
 from tsx.training.class_weights import choose_combination, log_loss, network_alone
 from tsx.training.initialisation import within_reach
+from tsx.wording import number
 
 SAMPLED = 2048
 """Training series at most that scales are fitted to."""
@@ -391,7 +392,7 @@ def _simple(
     for name in features:
         losses = {penalty: log_loss(said[f"{name} {penalty:g}"][seen], codes[seen]) for penalty in PENALTIES}
         penalty = min(losses, key=lambda each: losses[each])
-        reason = ", ".join(f"{loss:.4f} with {each:g}" for each, loss in losses.items())
+        reason = ", ".join(f"{number(loss)} with {each:g}" for each, loss in losses.items())
         decisions.append(Decision(PENALTY_OF[name], penalty, f"inverse penalty; log loss on held-out series {reason}"))
         best[name] = said[f"{name} {penalty:g}"]
     return {FREQUENCIES: said[FREQUENCIES], BOOSTING: said[BOOSTING], **best}, decisions

@@ -15,6 +15,7 @@ from tsx.panel.panel import Panel
 from tsx.spec.channels import TARGET
 from tsx.spec.decision import Decision
 from tsx.spec.network import NetworkConfig
+from tsx.wording import number
 
 LEAST_WITHIN, LEAST_CROSSINGS = 0.5, 2.0
 """Levels are read from this share of their variance within series on, and from this many times as many crossings of a
@@ -154,6 +155,6 @@ def plan_scaling(moved: np.ndarray, error: np.ndarray, absolute: Decision) -> De
     return Decision(
         "scaling",
         SCALINGS[best],
-        f"the power of a window's movement that describes the errors after it best, by {costs[-1] - costs[best]:.3f} "
-        "against its movement itself (log likelihood a window)",
+        f"the power of a window's movement that describes the errors after it best, by "
+        f"{number(costs[-1] - costs[best], 2)} against its movement itself (log likelihood a window)",
     )

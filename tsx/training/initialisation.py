@@ -17,6 +17,7 @@ from tsx.spec.channels import COVARIATES, TARGET
 from tsx.spec.decision import Decision
 from tsx.training.gains import mean_gain
 from tsx.training.optimizer import AdamW
+from tsx.wording import number
 
 STEPS = 80
 RATE = 0.1
@@ -116,9 +117,9 @@ def smooth(network: Network, sample: Batch, stretches: np.ndarray) -> Decision:
         if gain <= uncertain:
             network.additive.smoothing.hold_last_value()
             return holding(
-                f"the last value is held: mean absolute error {flat:.3f} deviations, of level, trend and season "
-                f"{error:.3f}, which is no better by its standard error of {uncertain:.3f} ({len(sample):,} training "
-                "windows)",
+                f"the last value is held: mean absolute error {number(flat)} deviations, of level, trend and season "
+                f"{number(error)}, which is no better by its standard error of {number(uncertain, 2)} ({len(sample):,} "
+                "training windows)",
             )
     with torch.no_grad():
         _, _, habits = network.additive.smoothing.parts(lags, observed)
@@ -130,8 +131,8 @@ def smooth(network: Network, sample: Batch, stretches: np.ndarray) -> Decision:
     return Decision(
         "smoothing",
         {name: round(part, 3) for name, part in parts.items()},
-        f"mean absolute error of level, trend and season {error:.2f} deviations, of a flat line {flat:.2f} "
-        f"({len(sample):,} training windows)",
+        f"mean absolute error of level, trend and season {number(error, 3)} deviations, of a flat line "
+        f"{number(flat, 3)} ({len(sample):,} training windows)",
     )
 
 

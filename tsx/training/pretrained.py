@@ -14,7 +14,7 @@ from tsx.spec.pretrained import FEWEST, HORIZON, SEASONS
 from tsx.spec.settings import Settings
 from tsx.training.gains import mean_gain
 from tsx.training.validation import losses_of_windows
-from tsx.wording import count
+from tsx.wording import count, number
 
 NAME = "pretrained_weight"
 """Of the decision."""
@@ -73,12 +73,12 @@ def choose_pretrained_weight(network: Network, held: Sequence[Batch], groups: np
     gain, uncertain = mean_gain(losses[0] - losses[1], counts, groups)
     value = 0.0 if gain < -WORSE * uncertain else PRETRAINED_WEIGHT
     weight.fill_(value)
-    number = len(np.unique(groups))
+    apart = len(np.unique(groups))
     return Decision(
         NAME,
         value,
         f"{'half' if value else 'nothing'} of the forecast is that of the pretrained network: on {len(counts):,} "
-        f"held-out windows, {number:,} of them apart in time or series, the loss is {mixed:.4f} with half of it and "
-        f"{alone:.4f} without it; it counts half unless that is worse by two standard errors of the difference, "
-        f"which are {WORSE * uncertain:.2g}",
+        f"held-out windows, {apart:,} of them apart in time or series, the loss is {number(mixed)} with half of it and "
+        f"{number(alone)} without it; it counts half unless that is worse by two standard errors of the difference, "
+        f"which are {number(WORSE * uncertain, 2)}",
     )

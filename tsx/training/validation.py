@@ -19,6 +19,7 @@ from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, coverage, rank_templates
 from tsx.training.gains import mean_gain
 from tsx.training.initialisation import holding
+from tsx.wording import number
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The weights to choose from."""
@@ -92,7 +93,7 @@ def choose_network_weight(network: Network, held: Sequence[Batch], horizons: flo
         "network_weight",
         NETWORK_WEIGHTS[chosen],
         f"weight of the network's output, which is added to the smoothing: on {windows:,} held-out windows the loss is "
-        f"{losses[chosen]:.4f}, {losses[-1]:.4f} with weight 1 and {losses[0]:.4f} with weight 0",
+        f"{number(losses[chosen])}, {number(losses[-1])} with weight 1 and {number(losses[0])} with weight 0",
     )
 
 
@@ -105,8 +106,8 @@ def hold_unless_better(
     than `FEWEST_GROUPS` all stays. Series that move as random walks look predictable now and then, which later rows do
     not bear out. Returns the decision on the weight, and that on the smoothing where it is another.
     """
-    number = len(np.unique(groups))
-    if number < FEWEST_GROUPS or network.config.steps_of_level != 1 or network.additive.holds_last_value:
+    apart = len(np.unique(groups))
+    if apart < FEWEST_GROUPS or network.config.steps_of_level != 1 or network.additive.holds_last_value:
         return (chosen,)
     holding_network = copy.deepcopy(network)
     holding_network.additive.hold_last_value()
@@ -117,9 +118,10 @@ def hold_unless_better(
     network.additive.hold_last_value()
     total = max(counts.sum(), 1)
     reason = (
-        f"the last value is held: on {len(counts):,} held-out windows, {number:,} of them apart in time or series, the "
-        f"loss is {flat.sum() / total:.4f} with it and {fitted.sum() / total:.4f} with what was fitted (weight "
-        f"{chosen.value:g}), which would have to be better by a standard error of the difference, {uncertain:.2g}"
+        f"the last value is held: on {len(counts):,} held-out windows, {apart:,} of them apart in time or series, the "
+        f"loss is {number(flat.sum() / total)} with it and {number(fitted.sum() / total)} with what was fitted (weight "
+        f"{chosen.value:g}), which would have to be better by a standard error of the difference, "
+        f"{number(uncertain, 2)}"
     )
     held_level = holding("the last value is held: held-out windows show nothing better (network_weight)")
     return replace(chosen, value=0.0, reason=reason), held_level
