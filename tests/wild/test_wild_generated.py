@@ -100,7 +100,7 @@ def _check_hints_of_drawn(seed: int, tmp_path: Path) -> None:
 
 
 REFUSED = [pytest.param(case, id=case.name) for case in CASES if case.error and not case.stdin]
-COUNTED = ("left out", "leaves", "no row of", "became", "counts", "merged", "masked", "not observed", "means missing")
+COUNTED = ("left out", "leaves", "no row of", "became", "counts", "merged", "stay", "not observed", "means missing")
 """Words with which a finding or a decision says how many rows or values are not used."""
 
 

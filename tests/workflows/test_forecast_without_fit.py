@@ -49,6 +49,18 @@ def test_a_table_is_forecast_at_once_and_every_choice_has_its_reason() -> None:
     assert not Path("tsx-model").exists()
 
 
+def test_what_is_read_of_missing_values_is_said_where_there_are_any() -> None:
+    said = "a missing value is read as that of a season before, else as the last one"
+    table = monthly()
+    hole = (pl.col("shop") == "s1") & (pl.col("month") == dt.date(2020, 5, 1))
+    for given, filled in ((table, False), (table.filter(~hole), True)):
+        findings = {one.code: one.message for one in tsx.forecast(given).findings}
+        assert (said in findings["forecast-without-fit"]) == filled
+        assert ("gaps" in findings) == filled
+    holed = table.with_columns(pl.when(~hole).then("sold").alias("sold"))
+    assert said in {one.code: one.message for one in tsx.forecast(holed).findings}["forecast-without-fit"]
+
+
 def test_the_season_goes_on_at_the_level_of_each_series() -> None:
     made = tsx.forecast(monthly())
     season = 1 + 0.3 * np.sin(2 * np.pi * np.arange(12) / 12)

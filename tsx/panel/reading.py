@@ -671,4 +671,4 @@ def _closed_ahead(calendar: Calendar) -> str:
 
 
 def _masked(number: int) -> str:
-    return "it is masked" if number == 1 else "they are masked"
+    return "it stays missing" if number == 1 else "they stay missing"

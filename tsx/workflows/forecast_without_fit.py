@@ -68,7 +68,7 @@ def forecast_panel_without_fit(
     chosen = choose_without_fit(panel, config)
     announce(chosen.decisions, progress)
     made = forecast_panel(chosen.forecaster, panel, sampling, thresholds=thresholds, reconcile_by=reconcile_by)
-    findings = (_no_model(chosen), *made.findings, *_not_read(panel))
+    findings = (_no_model(chosen, panel), *made.findings, *_not_read(panel))
     return replace(made, findings=findings, decisions=(*planned, *chosen.decisions), verdict=chosen.verdict)
 
 
@@ -97,8 +97,9 @@ def _plan(panel: Panel, settings: Settings) -> tuple[WithoutFitConfig, tuple[Dec
     return config, tuple(choices.decisions)
 
 
-def _no_model(chosen: Chosen) -> Finding:
-    """That no network was fitted to the table, what forecast it, and how that did on its newest rows."""
+def _no_model(chosen: Chosen, panel: Panel) -> Finding:
+    """That no network was fitted to the table, what forecast it, how that did on its newest rows, and what it read of
+    steps without a value."""
     forecaster, verdict = chosen.forecaster, chosen.verdict
     network, simple, weight = "the pretrained network", simple_words(forecaster.simple), forecaster.weight
     by = f"the mean of {network} ({percent(weight)}) and {simple} ({percent(1 - weight)})"
@@ -109,9 +110,12 @@ def _no_model(chosen: Chosen) -> Finding:
         judged = "on the newest rows the pretrained network does not make that better"
     else:
         judged = f"on the newest rows {in_passing(verdict)}"
+    filled = ""
+    if any(each.code in ("gaps", "missing-target") for each in panel.findings):
+        filled = "; a missing value is read as that of a season before, else as the last one"
     message = (
         f"there is no model at {DEFAULT_MODEL}, so no network was fitted to this table: "
-        f"it is forecast by {by}; {judged}"
+        f"it is forecast by {by}; {judged}{filled}"
     )
     return Finding("forecast-without-fit", message, DEFAULT_MODEL)
 
