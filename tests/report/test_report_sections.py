@@ -20,7 +20,7 @@ from tsx.explanation.result import Check, Explanation, Knowledge
 from tsx.report import labels, summaries
 from tsx.report.charts import CHARTS, charts
 from tsx.report.document import Section, ShareCell
-from tsx.report.heading import assessments, headline
+from tsx.report.heading import assessments, headline, subtitle
 from tsx.report.html import html_report
 from tsx.report.markdown import markdown_report
 from tsx.report.sections import ORDER, sections
@@ -616,3 +616,11 @@ def test_a_check_of_the_model_is_not_counted_among_those_of_the_explanation(expl
     checked = replace(explanation, checks=(*own, Check("learning", 0.1, "weak", "It learnt little.")))
     (section,) = (one for one in sections(checked) if one.key == "checks")
     assert section.sentences == (told,)
+
+
+def test_the_line_under_the_title_names_the_pretrained_network_where_half_of_the_forecast_is_its_own(daily):
+    alone = subtitle(daily)
+    assert "pretrained" not in alone
+    network, rest = alone.split(" · ", 1)
+    halved = replace(daily, config=replace(daily.config, pretrained=True))
+    assert subtitle(halved) == f"{network}, with the pretrained network for half · {rest}"

@@ -123,6 +123,13 @@ def test_networks_of_other_seeds_are_explained_beside_it(folder, tmp_path):
     assert pl.read_parquet(tmp_path / "why" / "agreement.parquet").height
 
 
+def test_the_report_names_it_where_half_of_the_forecast_is_its_own(folder, tmp_path):
+    words = ["--model", folder / "m", "--windows", "2", "--max-evals", "64", "--out", tmp_path / "why"]
+    run("explain", folder / "old.csv", *words, "--report", "md")
+    report = (tmp_path / "why" / "report.md").read_text()
+    assert "LSTM, 1 layer of 4 units, with the pretrained network for half · " in report
+
+
 def test_the_card_says_what_was_trained_before_and_on_what(model: Path) -> None:
     card = (in_use(model) / "card.md").read_text()
     assert "trained before, on synthetic series alone" in card

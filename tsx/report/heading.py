@@ -37,8 +37,9 @@ def subtitle(explanation: Explanation) -> str:
     there = explanation.origin.series if explanation.origin else series
     of_them = count(series, "series", "series") if there == series else f"{series:,} of {there:,} series"
     size = f"{count(config.layers, 'layer')} of {config.hidden_size} units"
+    beside = ", with the pretrained network for half" if config.pretrained else ""
     return (
-        f"{config.cell.upper()}, {size} · horizon {config.horizon} ({calendar.span(config.horizon)}) · "
+        f"{config.cell.upper()}, {size}{beside} · horizon {config.horizon} ({calendar.span(config.horizon)}) · "
         f"context {config.context_length} ({calendar.span(config.context_length)}) · "
         f"{count(forecasts, 'forecast')} of {of_them} explained"
     )
