@@ -109,7 +109,7 @@ def inspect(data: Any, request: Request, progress: Progress) -> Inspection:
 def fit(data: Any, request: Request, progress: Progress) -> Fit | ClassifierFit:
     """Train a network on a table and write the model directory; whatever is not given is chosen, with its reason.
 
-    The last part of every long enough series is held out: the network is evaluated there beside simple baselines, from
+    The last part of every long enough series is held out: the forecast is judged there beside simple ones, from
     several origins, and the verdict is stored with the model. With `update` the stored model continues from its weights
     on a table with newer rows (`tsx.workflows.update`), and `freeze_scale` keeps its scales; a stored classifier, on a
     table with more labelled series (`tsx.workflows.update_classifier`).

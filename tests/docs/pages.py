@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 VERDICT = re.compile(
     r"^(Does the model know anything\?|Is it faithful to the model\?|No skill: |Too early to judge: "
-    r"|The network (is better|beats) |• The model has reasons"
+    r"|The forecast (is better|beats) |• The model has reasons"
     r"|Can you trust this explanation|The explanation stood up|It is faithful to |Believe this |Do not believe "
     r"|The best of |Keep the defaults: |(pass|weak|fail)  )"
 )

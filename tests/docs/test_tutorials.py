@@ -80,7 +80,7 @@ def test_shown_output_may_differ_in_figures_bars_and_line_breaks_only() -> None:
 
 def test_a_verdict_is_not_compared_but_the_line_after_it_is() -> None:
     real = "No skill: use naive.\n\nWritten\n"
-    shown = ["  The network beats naive by 3 % (p = .01,", "  24 origins).", "", "Written", "Elsewhere"]
+    shown = ["  The forecast beats naive by 3 % (p = .01,", "  24 origins).", "", "Written", "Elsewhere"]
     assert missing(shown, real) == ["Elsewhere"]
     asked = ["Does the model know anything? Yes.", *shown]
     assert missing(asked, real) == ["Elsewhere"]

@@ -215,7 +215,7 @@ def test_a_forecaster_that_knows_the_future_has_skill(make_panel, make_config, f
     oracle = fake_forecaster(make_config(horizon=1), lambda s, c: 0.9 * (y[c + 1] - y[c]))
     result = bt.evaluate(oracle, panel, panel.lengths - 24, series, cutoffs, 1)
     assert result.verdict.has_skill
-    assert result.verdict.sentence.startswith("The network beats")
+    assert result.verdict.sentence.startswith("The forecast beats")
     assert "24 origins" in result.verdict.sentence
 
 

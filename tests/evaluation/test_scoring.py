@@ -41,7 +41,7 @@ def test_a_training_that_the_time_limit_ended_at_once_is_not_said_to_be_without_
     assert verdict.sentence.startswith("No skill: ") != early
     if early:
         start = (
-            "Too early to judge: the time limit ended training after 28 steps of 1,000. As it is, the network is no "
+            "Too early to judge: the time limit ended training after 28 steps of 1,000. As it is, the forecast is no "
         )
         assert verdict.sentence.startswith(start)
         assert verdict.sentence.endswith("use the last value, or give a longer --max-time.")

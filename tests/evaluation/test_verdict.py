@@ -88,7 +88,7 @@ def test_a_clear_gain_over_many_origins_is_skill():
     assert (verdict.against, verdict.units, verdict.test) == ("naive", "24 origins", "diebold-mariano")
     assert verdict.skill == pytest.approx(0.08, abs=0.03)
     assert verdict.sentence == (
-        f"The network beats no change (the last value) by {100 * verdict.skill:.1f} % (p < .001, 24 origins)."
+        f"The forecast beats no change (the last value) by {100 * verdict.skill:.1f} % (p < .001, 24 origins)."
     )
 
 
@@ -104,7 +104,7 @@ def test_a_loss_is_no_skill_and_names_what_to_use():
     verdict = compare(-0.5, 24)
     assert not verdict.has_skill
     assert verdict.skill < 0
-    assert verdict.sentence.startswith("No skill: the network is no better than no change (its error is 5")
+    assert verdict.sentence.startswith("No skill: the forecast is no better than no change (its error is 5")
     assert verdict.sentence.endswith("p < .001, 24 origins); use the last value.")
 
 
@@ -113,7 +113,7 @@ def test_a_tie_is_no_skill():
     verdict = judge(frame_of(truth, {"lstm": truth + 1, "naive": truth + 1}), "lstm", 2, 2)
     assert (verdict.skill, verdict.p_value, verdict.has_skill) == (0.0, 1.0, False)
     assert verdict.sentence == (
-        "No skill: the network is no better than no change (equal errors, p = 1.00, 10 origins); use the last value."
+        "No skill: the forecast is no better than no change (equal errors, p = 1.00, 10 origins); use the last value."
     )
 
 
@@ -192,7 +192,7 @@ def test_where_nothing_is_clearly_better_than_the_last_value_the_network_is_judg
     models = {"lstm": truth + 0.9, "naive": truth + 1.01, "drift": truth + 1}
     verdict = judge(frame_of(truth, models), "lstm", 1, 1)
     assert verdict.against == "naive"
-    assert verdict.sentence.startswith("The network beats no change (the last value) by 10.9 %")
+    assert verdict.sentence.startswith("The forecast beats no change (the last value) by 10.9 %")
     clearly = judge(frame_of(truth, models | {"drift": truth + 0.95}), "lstm", 1, 1)
     assert clearly.against == "drift"
 
@@ -201,13 +201,15 @@ def test_a_network_between_the_best_baseline_and_the_last_value_has_no_skill():
     truth = np.zeros((1, 10, 1))
     verdict = judge(frame_of(truth, {"lstm": truth + 1.005, "naive": truth + 1.01, "drift": truth + 1}), "lstm", 1, 1)
     assert (verdict.against, verdict.has_skill) == ("drift", False)
-    assert verdict.sentence.startswith("No skill: the network is no better than drift (its error is 0.5 % larger")
+    assert verdict.sentence.startswith("No skill: the forecast is no better than drift (its error is 0.5 % larger")
 
 
 def test_an_error_many_times_as_large_is_said_so_and_not_in_percent():
     truth = np.zeros((1, 10, 1))
     verdict = judge(frame_of(truth, {"lstm": truth + 1.5, "naive": truth + 0.001}), "lstm", 1, 1)
-    assert verdict.sentence.startswith("No skill: the network is no better than no change (its error is 1,500 times as")
+    assert verdict.sentence.startswith(
+        "No skill: the forecast is no better than no change (its error is 1,500 times as"
+    )
 
 
 def test_volatility_is_judged_by_qlike_and_a_model_that_forecasts_zero_is_left_out():

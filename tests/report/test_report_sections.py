@@ -72,7 +72,7 @@ TOGETHER = {
     "jacobian": ["Singular values"],
     "known_forecasts": ["By series, the worst first"],
     "memory_needed": ["Error by context length"],
-    "counterfactual_windows": ["Few inputs with other values, and the forecast that the network makes of them"],
+    "counterfactual_windows": ["Few inputs with other values, and the forecast that the model makes of them"],
     "by_cutoff": ["Shifts"],
     "states_by_time": ["unit_input"],
     "since": ["Forecasts of the same time", "What the new rows did"],

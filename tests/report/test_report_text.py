@@ -262,7 +262,7 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
     ]
     lines = backtest_sentences.interval_lines(backtest(summary=[row], per_step=steps))
     assert lines == [
-        "The network's 80 % interval is 3.200 wide on average and covers 77 % of the values: "
+        "The forecast's 80 % interval is 3.200 wide on average and covers 77 % of the values: "
         "80 % at step 1 and 74 % at step 12.",
         "It covers less than 70 % of the values in 4 of 40 series; 50 % in the worst.",
     ]
@@ -276,7 +276,7 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
     )
     assert line.endswith("80 % at step 1 and 74 % at step 12, least at step 7 (61 %).")
     assert backtest_sentences.interval_lines(backtest(summary=[row | {"n_series": 1}])) == [
-        "The network's 80 % interval is 3.200 wide on average and covers 77 % of the values."
+        "The forecast's 80 % interval is 3.200 wide on average and covers 77 % of the values."
     ]
     assert backtest_sentences.interval_lines(backtest(summary=[])) == []
 

@@ -53,6 +53,12 @@ def test_a_model_without_skill_or_of_which_it_is_not_known_fails() -> None:
     assert codes({"fail_on": ("no-skill",)}) == ["no-skill"]
 
 
+def test_what_is_said_without_skill_holds_of_classifiers_and_where_no_model_was_fitted() -> None:
+    failed = failed_gate({"fail_on": ("no-skill",)}, Checked())
+    assert failed is not None
+    assert failed.message == "skill over simple methods is not shown: nothing was held out to show it"
+
+
 @pytest.mark.parametrize(
     ("newest", "hours"),
     [

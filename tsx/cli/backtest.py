@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @command(BACKTEST, out=check_table_or_parts)
 def backtest(console: Console, arguments: Arguments) -> None:
-    """See how the network would have done in the past, beside simple forecasts.
+    """See how the forecasts would have done in the past, beside simple ones.
 
     Examples:
       tsx backtest sales.parquet
@@ -27,7 +27,7 @@ def backtest(console: Console, arguments: Arguments) -> None:
       tsx backtest glucose.parquet --above 180 --below 70
       tsx backtest stays.parquet --label died
 
-    From several origins in the past, each with only what was known then. Says in words whether the network is better
+    From several origins in the past, each with only what was known then. Says in words whether the forecast is better
     than the last value, the last season, a drift, the Theta method or a ridge regression on the same lags (and than
     AutoETS and AutoARIMA, with tsx-forecast[stats]). With --above or --below: how often it happened, by the probability
     that was forecast. With --label: series are held out, each once, and the classifier is compared with logistic

@@ -25,7 +25,7 @@ def fit(console: Console, arguments: Arguments) -> None:
       tsx fit stays.parquet --label died
 
     What you do not give is chosen; each choice is printed (those on the inner workings with --verbose) and stored with
-    its reason. The newest rows are held out first, to say how the network does beside simple forecasts. A failed fit
+    its reason. The newest rows are held out first, to say how the forecast does beside simple ones. A failed fit
     leaves the last good model untouched.
     """
     from tsx import api

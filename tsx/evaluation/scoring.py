@@ -51,7 +51,7 @@ def score(
     loss: Loss = evaluation.loss or ("qlike" if derived == "variance" else "scaled")
     if loss == "qlike" and summary:
         if not _has_qlike(summary):
-            notes.append("the network or every baseline forecasts 0 or less, so the verdict compares scaled errors")
+            notes.append("the forecast or every baseline is 0 or less somewhere, so the verdict compares scaled errors")
             loss = "scaled"
         elif zeros := rows.filter((pl.col("model") == model) & (pl.col("y") <= 0)).height:
             notes.append(f"{zeros} values of 0 or less have no QLIKE and are left out of it and of the verdict")

@@ -110,7 +110,7 @@ def in_passing(verdict: Verdict) -> str:
 
 
 def surely_worse(verdict: Verdict) -> bool:
-    """Whether the network's error is larger than that of the best baseline beyond chance."""
+    """Whether the forecast's error is larger than that of the best baseline beyond chance."""
     worse = verdict.skill is not None and verdict.skill < 0
     return worse and verdict.p_value is not None and verdict.p_value < SIGNIFICANT
 
@@ -220,16 +220,16 @@ def _sentence(
         worse = f"its error is {_larger(-skill)}" if skill else "equal errors"
         if skill is None:
             worse = f"{simple} makes no error"
-        no_better = f"the network is no better than {against} ({worse}, {evidence}); use {simple}"
+        no_better = f"the forecast is no better than {against} ({worse}, {evidence}); use {simple}"
         if cut_short:
             return f"Too early to judge: {cut_short}. As it is, {no_better}, or give a longer --max-time."
         return f"No skill: {no_better}."
     against = "no change (the last value)" if against == "naive" else against
     if p_value is None:
-        return f"The network is better than {against} by {size}, but there are too few origins to tell ({evidence})."
+        return f"The forecast is better than {against} by {size}, but there are too few origins to tell ({evidence})."
     if p_value >= SIGNIFICANT:
-        return f"The network is better than {against} by {size}, but the difference may be chance ({evidence})."
-    return f"The network beats {against} by {size} ({evidence})."
+        return f"The forecast is better than {against} by {size}, but the difference may be chance ({evidence})."
+    return f"The forecast beats {against} by {size} ({evidence})."
 
 
 def _larger(share: float) -> str:

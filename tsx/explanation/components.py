@@ -91,7 +91,7 @@ def component_sentences(components: pl.DataFrame, share: float = 1.0) -> list[st
         )
     elif share < 1:
         words.append(
-            f"What the network adds to the smoothing of level, trend and season counts with a weight of "
+            f"What the fitted network adds to the smoothing of level, trend and season counts with a weight of "
             f"{percent(share)}: more did not help on held-out windows, or none could be held out."
         )
     return words

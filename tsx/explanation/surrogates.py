@@ -38,7 +38,7 @@ from tsx.explanation.splines import CubicSplines, ridge_leaving_one_out
 from tsx.model.batch import Batch
 from tsx.model.network import Network
 from tsx.panel.sampling import evenly_spaced
-from tsx.wording import percent, threshold
+from tsx.wording import number, percent, threshold
 
 STEPS = 8
 """Horizon steps at most that are fitted, evenly spaced, the first and the last among them."""
@@ -50,7 +50,7 @@ TABLE = TableSpec(
     "surrogates",
     {"name": pl.String, "fidelity": pl.Float64, "mae": pl.Float64, "network_mae": pl.Float64, "terms": pl.Int64},
 )
-KIND = "linear autoregression on few lags, fitted to the network's point forecasts"
+KIND = "linear autoregression on few lags, fitted to the point forecasts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ def _reason(fit: _Table, judge: _Table) -> str | None:
             f"it takes {FEWEST_FITTED} and {FEWEST_JUDGED}"
         )
     if not varies(fit.forecasts) or not varies(judge.forecasts):
-        return "in window scales the network's forecasts do not vary, so there is nothing to explain"
+        return "in window scales the forecasts do not vary, so there is nothing to explain"
     if not varies(fit.inputs):
         return "the windows do not vary"
     return None
@@ -294,14 +294,14 @@ def _compared(scores: list[_Score], errors: np.ndarray, own: np.ndarray) -> dict
     if fidelity < FAITHFUL:
         best = max(scores, key=lambda score: score.fidelity or 0.0)
         others = "" if best.name == "linear" else f"; the {best.name} one explains {_share(best.fidelity or 0.0)}"
-        words = f"Of the network's forecasts on later windows, {lags} explains {_share(fidelity)}{others}."
+        words = f"Of the forecasts on later windows, {lags} explains {_share(fidelity)}{others}."
         return {"sentence": words, "forecasts_as_well": None}
-    words = f"{lags[0].upper()}{lags[1:]} explains {_share(fidelity)} of the network's forecasts on later windows"
+    words = f"{lags[0].upper()}{lags[1:]} explains {_share(fidelity)} of the forecasts on later windows"
     if mae is None or network_mae is None:
         return {"sentence": f"{words}.", "forecasts_as_well": None}
     difference = (errors - own)[~np.isnan(errors)]
     error = float(difference.std(ddof=1)) / len(difference) ** 0.5 if len(difference) > 1 else 0.0
-    compared = f"(mean error {mae:.3g} against {network_mae:.3g}, in window scales)"
+    compared = f"(mean error {number(mae, 3)} against {number(network_mae, 3)}, in window scales)"
     as_well = float(difference.mean()) <= max(0.01 * network_mae, error)
     words += f" and forecasts as well {compared}." if as_well else f" but forecasts worse {compared}."
     return {"sentence": words, "forecasts_as_well": as_well}

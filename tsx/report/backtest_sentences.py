@@ -20,7 +20,7 @@ def interval(backtest: Backtest) -> str | None:
 
 
 def interval_lines(backtest: Backtest) -> list[str]:
-    """The width of the network's 80 % interval (or the widest there is), and the step and series it covers least."""
+    """The width of the forecast's 80 % interval (or the widest there is), and the step and series it covers least."""
     level = interval(backtest)
     row = backtest.summary[0] if backtest.summary else {}
     if level is None or row.get(f"width_{level}") is None:
@@ -30,7 +30,7 @@ def interval_lines(backtest: Backtest) -> list[str]:
         for step in backtest.per_step
         if step["model"] == row["model"] and step.get(f"coverage_{level}") is not None
     ]
-    text = f"The network's {level} % interval is {number(row[f'width_{level}'])} wide on average and covers "
+    text = f"The forecast's {level} % interval is {number(row[f'width_{level}'])} wide on average and covers "
     text += f"{percent(row[f'coverage_{level}'])} of the values"
     if len(steps) > 1:
         (first, at_first), (last, at_last) = steps[0], steps[-1]
@@ -59,7 +59,7 @@ def wins(backtest: Backtest, series: int) -> str:
 
 
 def zone_lines(backtest: Backtest) -> list[str]:
-    """The shares of the error grids' zones, of the network and of the baseline it is judged against."""
+    """The shares of the error grids' zones, of the forecast and of the baseline it is judged against."""
     lines = []
     models = [backtest.summary[0]["model"], backtest.verdict.against] if backtest.clinical else []
     for grid in dict.fromkeys(row["grid"] for row in backtest.clinical):

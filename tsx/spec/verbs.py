@@ -185,8 +185,8 @@ FAIL_ON = declare(
     "fail_on",
     tuple[str, ...],
     (),
-    "Findings that must not be there: their codes, warning for every one that warns, no-skill for a model that is not "
-    "better than simple forecasts.",
+    "Findings that must not be there: their codes, warning for every one that warns, no-skill where skill over "
+    "simple methods is not shown.",
     group=GATES,
     metavar="CODES",
     kind="choices",

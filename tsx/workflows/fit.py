@@ -334,8 +334,8 @@ def _evaluate_and_train(
         forecaster = continue_training(forecaster, panel, progress=on_all_rows, checkpoints=checkpoints)
     count = int(np.bincount(held.series).max())
     origins = f"up to {count} origins" if count > 1 else "one origin"
-    after = "a new one, made alike, is fitted to all rows" if much else "it learns from them too"
-    reason = f"the newest steps of all series; from {origins} there the network is judged before {after}"
+    after = "a new network, made alike, is fitted to all rows" if much else "the network learns from them too"
+    reason = f"the newest steps of all series; from {origins} there the forecast is judged before {after}"
     return _Trained(forecaster, Decision("held_out", steps, reason), intervals, backtest, judged=judged)
 
 

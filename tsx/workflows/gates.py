@@ -69,8 +69,8 @@ def _fail_on(codes: tuple[str, ...], checked: Checked) -> Iterator[QualityGate]:
         why = "nothing was held out to show it" if checked.verdict is None else checked.verdict.sentence.rstrip(".")
         yield QualityGate(
             "no-skill",
-            f"the model is not shown to be better than simple forecasts: {why}",
-            hint="use the simple forecast, or see `tsx tune`",
+            f"skill over simple methods is not shown: {why}",
+            hint="use the simple method, or see `tsx tune`",
             where="fail_on",
         )
 

@@ -39,6 +39,7 @@ from tsx.training.choose_link import choose_floor
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
+from tsx.wording import number
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.fit import Fit, after, fingerprint_of, place_of, rows_of, write
 from tsx.workflows.known_series import known_series
@@ -195,7 +196,7 @@ def _evaluate(
     held_out = Decision(
         "held_out",
         int((panel.lengths - held.ends).sum()),
-        "the newest of the new steps: there the network is judged before it learns from them too",
+        "the newest of the new steps: there the forecast is judged before the network learns from them too",
     )
     compared = _compared(forecaster, evaluated, panel, held.series, held.cutoffs)
     return backtest, "", (compared, held_out), evaluated
@@ -347,6 +348,6 @@ def _compared(before: Forecaster, after: Forecaster, panel: Panel, series: np.nd
     return Decision(
         "update_error",
         round(errors[1], 4),
-        f"MASE on {len(series):,} forecasts of new rows after going on up to them, {better} the {errors[0]:.4f} of the "
-        "model as it was",
+        f"MASE on {len(series):,} forecasts of new rows after going on up to them, {better} the {number(errors[0])} "
+        "of the model as it was",
     )

@@ -24,7 +24,7 @@ from tsx.model.network import Network
 from tsx.spec.settings import Settings
 from tsx.training.fit import fit_forecaster
 
-SKILLED = Knowledge("shown", "ridge", 0.2, "The network beats ridge by 20 %.")
+SKILLED = Knowledge("shown", "ridge", 0.2, "The forecast beats ridge by 20 %.")
 
 
 @pytest.fixture(scope="module")

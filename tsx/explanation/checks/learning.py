@@ -48,7 +48,7 @@ def learning(network: Network, population: Batch) -> Learning | None:
     too few.
     """
     silent = without_heads(network)
-    untaught = "level, trend, season and the pretrained network" if network.pretrained else "level, trend and season"
+    untaught = "level, trend and season" + " with the pretrained network" * (network.pretrained is not None)
     with torch.inference_mode():
         scale = window_scale(network, population)[:, None]
         own = network.point(network(population))

@@ -324,8 +324,8 @@ def randomised_layers(randomised: Randomised) -> Judgement:
         return 0.0, "weak", sentence
     if not randomised.network_adds and not randomised.learned > ROUNDING:
         sentence = (
-            "The network adds nothing to the smoothing of level, trend and season here, so that randomising its layers "
-            "could change nothing."
+            "The fitted network adds nothing to the smoothing of level, trend and season here, so that randomising its "
+            "layers could change nothing."
         )
         return 0.0, "weak", sentence
     verdict = low(randomised.figure, *RANDOMISED_LAYERS)
@@ -349,7 +349,7 @@ def learning(worth: Learning) -> Judgement:
     windows = f"over {count(worth.windows, 'window')}"
     if worth.gain < 0:
         size = f"larger than that of {worth.against}, by {percent(-worth.gain)}"
-        sentence = f"The network's error is {size} {windows}: one that has learnt nothing would do as well."
+        sentence = f"The model's error is {size} {windows}: one that has learnt nothing would do as well."
         return worth.gain, "fail", sentence
     lower = f"What the network learnt lowers the error by {percent(worth.gain)} against {worth.against}, {windows}"
     if worth.p_value >= LEVEL:

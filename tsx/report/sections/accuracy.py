@@ -101,7 +101,7 @@ def _figures(explanation: Explanation) -> tuple[Figure, ...]:
     if len({row["step"] for row in steps}) > 1:
         words = (
             "On the rows held out, by how far ahead is forecast: the error of each model, the smaller the better, and "
-            f"how often the network's {INTERVAL} % interval held the value; nearer to {INTERVAL} % is better."
+            f"how often the forecast's {INTERVAL} % interval held the value; nearer to {INTERVAL} % is better."
         )
         figures.append(Figure("held_out", "By how far ahead", words))
     if table_of(explanation, KNOWN_TABLE.name) is not None:

@@ -42,7 +42,7 @@ def section(explanation: Explanation) -> Section | None:
         "What would have to be different",
         tables=(
             ReportTable(
-                "Few inputs with other values, and the forecast that the network makes of them",
+                "Few inputs with other values, and the forecast that the model makes of them",
                 (
                     *(Column(name, "name") for name in ids[:-1]),
                     *numbers("forecast", "would be", "distance"),

@@ -38,7 +38,7 @@ def section(explanation: Explanation) -> Section | None:
             Figure(
                 "needed",
                 "Context needed",
-                "Error of the forecasts when the network is shown only the "
+                "Error of the forecasts when the model is shown only the "
                 "newest steps of each window. Whiskers: one standard error of the difference from the "
                 "full context.",
             )

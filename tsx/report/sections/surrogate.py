@@ -37,7 +37,7 @@ def section(explanation: Explanation) -> Section | None:
     elif kind:
         sentences.append(
             f"{capital(str(kind))}, with weights relative to the window's own location and scale. The closer it comes "
-            "to the network, the simpler the network's rule."
+            "to the forecasts, the simpler their rule."
         )
     if scalars and compared is None:
         tables.append(
@@ -56,7 +56,7 @@ def section(explanation: Explanation) -> Section | None:
 
 
 def _advice(knowledge: Knowledge) -> str:
-    """What to do with a simpler model that forecasts as well as the network: nothing, where that has no skill."""
+    """What to do with a simpler model that forecasts as well as the model: nothing, where that has no skill."""
     doubt = knowledge.doubt()
     return f"It is not recommended: {doubt}." if doubt else "Use that."
 
@@ -98,15 +98,15 @@ def _compared(frame: pl.DataFrame, details: dict[str, Any]) -> ReportTable:
     )
     return ReportTable(
         "Simpler models",
-        (Column("model", "prose"), Column("fidelity"), *numbers("its error", "network's error", "terms")),
+        (Column("model", "prose"), Column("fidelity"), *numbers("its error", "forecast's error", "terms")),
         rows,
-        f"fidelity: R2 of the network's forecasts{judged}; error: mean absolute error against the "
+        f"fidelity: R2 of the forecasts{judged}; error: mean absolute error against the "
         "truth, in scales of the windows",
     )
 
 
 def _copy(frame: pl.DataFrame | None) -> tuple[str, bool]:
-    """What the best simpler model is worth, in a sentence, and whether it forecasts as well as the network."""
+    """What the best simpler model is worth, in a sentence, and whether it forecasts as well as the model."""
     if frame is None:
         return "", False
     good = frame.filter((pl.col("fidelity") >= GOOD_COPY) & (pl.col("mae") <= SAME_ERROR * pl.col("network_mae"))).sort(
@@ -114,13 +114,13 @@ def _copy(frame: pl.DataFrame | None) -> tuple[str, bool]:
     )
     if good.is_empty():
         best = frame.sort("fidelity", descending=True, nulls_last=True).row(0, named=True)
-        fidelity = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the network's forecasts"
+        fidelity = f"{words(best['name'], SURROGATES)} explains {percent(best['fidelity'])} of the forecasts"
         close = best["fidelity"] is not None and best["fidelity"] >= GOOD_COPY
         ending = "but forecasts worse" if close else "too little to stand in for it"
         return (f"A {fidelity}, {ending}." if close else f"The {fidelity}: {ending}."), False
     row = good.row(0, named=True)
     sentence = (
         f"A {words(row['name'], SURROGATES)} of {value_words(row['terms'])} terms explains "
-        f"{percent(row['fidelity'])} of the network's forecasts and forecasts as well."
+        f"{percent(row['fidelity'])} of the forecasts and forecasts as well."
     )
     return sentence, True
