@@ -52,7 +52,7 @@ def act_on_it(explanation: Explained) -> Tile:
     answer, note = {
         "shown": (f"Yes, {reasons}", f"the model is better than {against}"),
         "not shown": ("With care", f"the model may be no better than {against}"),
-        "none": (f"No, use {against}", "the model forecasts no better"),
+        "none": ("No", f"the model is no better than {against}"),
         "unknown": ("Not known", "nothing was held out that could tell how good the model is"),
     }[explanation.knowledge.state]
     return Tile("Should you act on it?", answer, note)
