@@ -301,6 +301,7 @@ def fit_in_processes(
             **variables,
             **{"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)},
             **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+            "TORCH_CPP_LOG_LEVEL": "ERROR",  # as main sets it before torch, which this program loads before main
         }
         words = [sys.executable, "-c", PROGRAM, "fit", "t.parquet", "--model", model, *sizes, *flags, "--json"]
         pipe = subprocess.PIPE

@@ -137,6 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     # Threads that wait in a spin slow a busy machine tenfold; this is read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Its libraries write warnings past this program, such as of an address that has no name; read at the same time.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # Row groups read ahead of need cost memory and, on a local disk, gain nothing; this is read when polars is loaded.
     os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", "1")
     # Processes of a group would warn that a machine has no name where no server gives it one.
