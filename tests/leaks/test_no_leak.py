@@ -88,5 +88,9 @@ def test_of_a_series_of_zeros_up_to_the_cutoff_only_the_rounding_knows_what_come
                 np.testing.assert_allclose(fitted.quantiles(panel, data.series(), cutoffs), made, atol=1e-4, rtol=1e-5)
 
 
+def test_the_last_value_is_held_in_the_case_that_is_to_show_that_this_choice_leaks_nothing() -> None:
+    assert prepared("last value held")[1].network.additive.holds_last_value
+
+
 def test_there_are_twenty_configurations() -> None:
     assert len({case.name for case in CASES}) >= 20
