@@ -162,12 +162,18 @@ def test_a_fit_shows_what_a_user_might_decide_otherwise_and_counts_the_rest():
     decided = (
         Decision("id", "shop", "a"),
         Decision("horizon", 7, "b"),
+        Decision("network_weight", 0.5, "e"),
         Decision("segment", 1, "c"),
         Decision("floor", 0, "d"),
     )
     text = shown(terminal.decided_in_groups(decided))
     places = [
-        text.index(word) for word in ("The table", "id shop", "The forecast", "horizon 7", "The network", "segment 1")
+        text.index(word)
+        for word in (
+            *("The table", "id shop"),
+            *("The forecast", "horizon 7", "network weight 0.5"),
+            *("The network", "segment 1"),
+        )
     ]
     assert places == sorted(places)
     assert "floor" not in text
@@ -270,6 +276,8 @@ def test_a_backtest_says_how_its_interval_holds_over_steps_and_series():
     assert backtest_sentences.interval_lines(backtest(summary=[even]))[1:] == [
         "In each of 40 series it covers 72 % or more."
     ]
+    whole = row | {"series_under_80": 0.0, "worst_series_80": 1.0}
+    assert backtest_sentences.interval_lines(backtest(summary=[whole]))[1:] == ["In each of 40 series it covers 100 %."]
     between = [*steps, {"model": "lstm", "step": 7, "coverage_80": 0.61}]
     line, _ = backtest_sentences.interval_lines(
         backtest(summary=[row], per_step=sorted(between, key=lambda each: each["step"]))

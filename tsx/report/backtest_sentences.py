@@ -45,9 +45,10 @@ def _uneven(row: dict[str, Any], level: str) -> list[str]:
     if count < 2:
         return []
     under = round(count * row[f"series_under_{level}"])
-    worst = percent(row[f"worst_series_{level}"])
+    lowest = row[f"worst_series_{level}"]
+    worst = percent(lowest)
     if not under:
-        return [f"In each of {count:,} series it covers {worst} or more."]
+        return [f"In each of {count:,} series it covers {worst}{' or more' if lowest < 1 else ''}."]
     few = f"less than {float(level) - 10:g} % of the values in {under:,} of {count:,} series"
     return [f"It covers {few}; {worst} in the worst."]
 

@@ -72,6 +72,7 @@ DECIDED = {
         "delay",
         "point",
         "intervals",
+        "network_weight",
         "pretrained_weight",
         "threshold",
         "abstain",
