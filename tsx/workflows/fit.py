@@ -52,6 +52,7 @@ from tsx.training.fit import (
     with_spreads,
 )
 from tsx.training.plan import Choices, context_by_rows, plan_task
+from tsx.wording import and_list
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.promotion import champion_of, promotion, promotion_findings
@@ -61,7 +62,8 @@ from tsx.workflows.unseen_words import unknown_shares
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
 short series leave it too little to choose a context, a smoothing and its share from."""
-
+SHAPE = ("season", "context_length", "segment", "hidden_size", "transform")
+"""Choices that all rows may let a network make otherwise, whose forecast is then not quite the one that was judged."""
 
 Challenge = Callable[[Forecaster, Panel, Panel, HoldOut | None], Decision | None]
 """Decides whether a new version is put in use: from the forecaster that was judged, the panel it reads, that without
@@ -334,9 +336,18 @@ def _evaluate_and_train(
         forecaster = continue_training(forecaster, panel, progress=on_all_rows, checkpoints=checkpoints)
     count = int(np.bincount(held.series).max())
     origins = f"up to {count} origins" if count > 1 else "one origin"
-    after = "a new network, made alike, is fitted to all rows" if much else "the network learns from them too"
+    anew = f"a new network, {_alike(judged, forecaster)}, is fitted to all rows"
+    after = anew if much else "the network learns from them too"
     reason = f"the newest steps of all series; from {origins} there the forecast is judged before {after}"
     return _Trained(forecaster, Decision("held_out", steps, reason), intervals, backtest, judged=judged)
+
+
+def _alike(judged: Forecaster, new: Forecaster) -> str:
+    """How the new network is made: as the `judged` one, but for what more rows let it choose otherwise."""
+    before = {decision.name: decision.value for decision in judged.decisions}
+    others = [one for one in new.decisions if one.name in SHAPE and one.value != before.get(one.name, one.value)]
+    changes = [f"{one.name.replace('_', ' ')} {one.value} instead of {before[one.name]}" for one in others]
+    return f"made alike but with {and_list(changes)}" if changes else "made alike"
 
 
 def _with_factors(intervals: Decision, factors: np.ndarray) -> Decision:
