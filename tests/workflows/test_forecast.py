@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import tsx
 from tests.processes import autoregression, make_panel
 from tsx.errors import ConfigError, DataError, UsageError
 from tsx.model.ensemble import with_pretrained, without_pretrained
@@ -272,3 +273,19 @@ def test_an_id_that_is_named_like_a_column_of_what_if_is_refused(priced):
     with pytest.raises(ConfigError) as failed:
         forecast_changed(forecaster, named, Change("price", "*", 0.9))
     assert failed.value.code == "column-name-taken"
+
+
+def test_a_model_that_a_simple_forecast_surely_beat_at_the_fit_forecasts_with_a_warning(tmp_path):
+    random = np.random.default_rng(0)
+    weekly, walks = np.tile([1.0, 2, 3, 4, 3, 2, 9], 30), random.normal(size=(8, 210)).cumsum(1)
+    asked = {"horizon": 7, "context_length": 21, "max_steps": 1}
+    said = {}
+    for name, y, season, alone in (("worse", 10 * weekly + walks / 10, 7, True), ("no worse", walks, 1, False)):
+        table = pl.concat(
+            pl.DataFrame({"id": [f"s{n}"] * 210, "t": range(210), "y": own}) for n, own in enumerate(np.array(y))
+        )
+        model = tmp_path / name
+        tsx.fit(table, id="id", time="t", target="y", model=model, season=season, network_only=alone, **asked)
+        said[name] = {each.code: each.message for each in tsx.forecast(table, model=model).findings}
+    assert "worse than a simple one: its error is" in said["worse"]["worse-than-simple"]
+    assert "worse-than-simple" not in said["no worse"]

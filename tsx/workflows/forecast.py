@@ -10,6 +10,7 @@ import polars as pl
 
 from tsx.errors import ConfigError
 from tsx.evaluation.metrics import central_intervals
+from tsx.evaluation.verdict import in_passing, surely_worse
 from tsx.io.source import Source
 from tsx.model.categories import unknown_of
 from tsx.model.exceedance import probabilities, probability_columns
@@ -136,7 +137,7 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
     check_forecast(request)
     opened = open_model(data, request, progress, future_data=request["future_data"], device=request["device"])
-    said = tuple(_as_fitted(opened.forecaster, request))
+    said = (*_as_fitted(opened.forecaster, request), *_worse_than_simple(opened.manifest.metrics.verdict))
     opened = opened._replace(panel=replace(opened.panel, findings=(*opened.panel.findings, *said)))
     known = known_series(opened.forecaster, opened.manifest.data, opened.panel, same_file=data is None)
     return forecast_opened(opened, request, known)
@@ -164,6 +165,13 @@ def _as_fitted(forecaster: Forecaster, request: Request) -> Iterator[Finding]:
             words = setting.name.replace("_", " ")
             message = f"the model goes by the {words} that it was fitted with; {setting.flag} is left out"
             yield Finding("as-fitted", message, setting.name)
+
+
+def _worse_than_simple(verdict: Verdict | None) -> Iterator[Finding]:
+    """That a simple forecast did better on the rows held out at the fit: nobody reads a verdict every night."""
+    if verdict is not None and surely_worse(verdict):
+        worse = "on the rows held out at the fit the forecast is worse than a simple one"
+        yield Finding("worse-than-simple", f"{worse}: {in_passing(verdict)}", "model")
 
 
 def check_forecast(request: Request) -> None:
