@@ -92,7 +92,7 @@ def test_what_learning_is_worth_is_told_beside_the_pretrained_network():
     found = learning(forecaster.network, batch)
     assert found is not None
     assert found.gain < 0
-    assert found.against == "its own level, trend, season and the pretrained network"
+    assert found.against == "its own level, trend and season with the pretrained network"
 
 
 def test_the_recurrent_gradient_is_as_much_smaller_as_the_network_counts():
