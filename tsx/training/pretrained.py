@@ -13,7 +13,7 @@ from tsx.spec.network import NetworkConfig
 from tsx.spec.pretrained import FEWEST, HORIZON, SEASONS
 from tsx.spec.settings import Settings
 from tsx.training.gains import mean_gain
-from tsx.training.validation import losses_of_windows
+from tsx.training.validation import losses_of_windows, windows_in_words
 from tsx.wording import count, number
 
 NAME = "pretrained_weight"
@@ -73,12 +73,11 @@ def choose_pretrained_weight(network: Network, held: Sequence[Batch], groups: np
     gain, uncertain = mean_gain(losses[0] - losses[1], counts, groups)
     value = 0.0 if gain < -WORSE * uncertain else PRETRAINED_WEIGHT
     weight.fill_(value)
-    apart = len(np.unique(groups))
     return Decision(
         NAME,
         value,
-        f"{'half' if value else 'nothing'} of the forecast is that of the pretrained network: on {len(counts):,} "
-        f"held-out windows, {apart:,} of them apart in time or series, the loss is {number(mixed)} with half of it and "
+        f"{'half' if value else 'nothing'} of the forecast is that of the pretrained network: on "
+        f"{windows_in_words(groups)}, the loss is {number(mixed)} with half of it and "
         f"{number(alone)} without it; it counts half unless that is worse by two standard errors of the difference, "
         f"which are {number(WORSE * uncertain, 2)}",
     )

@@ -106,8 +106,8 @@ def hold_unless_better(
     than `FEWEST_GROUPS` all stays. Series that move as random walks look predictable now and then, which later rows do
     not bear out. Returns the decision on the weight, and that on the smoothing where it is another.
     """
-    apart = len(np.unique(groups))
-    if apart < FEWEST_GROUPS or network.config.steps_of_level != 1 or network.additive.holds_last_value:
+    few = len(np.unique(groups)) < FEWEST_GROUPS
+    if few or network.config.steps_of_level != 1 or network.additive.holds_last_value:
         return (chosen,)
     holding_network = copy.deepcopy(network)
     holding_network.additive.hold_last_value()
@@ -118,13 +118,17 @@ def hold_unless_better(
     network.additive.hold_last_value()
     total = max(counts.sum(), 1)
     reason = (
-        f"the last value is held: on {len(counts):,} held-out windows, {apart:,} of them apart in time or series, the "
-        f"loss is {number(flat.sum() / total)} with it and {number(fitted.sum() / total)} with what was fitted (weight "
-        f"{chosen.value:g}), which would have to be better by a standard error of the difference, "
-        f"{number(uncertain, 2)}"
+        f"the last value is held: on {windows_in_words(groups)}, the loss is {number(flat.sum() / total)} with it and "
+        f"{number(fitted.sum() / total)} with what was fitted (weight {chosen.value:g}), which would have to be better "
+        f"by a standard error of the difference, {number(uncertain, 2)}"
     )
     held_level = holding("the last value is held: held-out windows show nothing better (network_weight)")
     return replace(chosen, value=0.0, reason=reason), held_level
+
+
+def windows_in_words(groups: np.ndarray) -> str:
+    """How many windows are held out, and how many observations (`groups`, one for each window) these are."""
+    return f"{len(groups):,} held-out windows, {len(np.unique(groups)):,} of them apart in time or series"
 
 
 def losses_of_windows(network: Network, held: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray]:
