@@ -408,3 +408,12 @@ def test_no_receipt_holds_an_id_or_a_path(place, tmp_path):
         text = path.read_text()
         assert str(place) not in text
         assert '"s1"' not in text
+
+
+def test_what_every_part_says_of_the_model_and_the_settings_is_said_once_in_the_words_of_a_whole_run(place, tmp_path):
+    asked = {"horizon": 9}
+    whole = tsx.forecast(place / "table.parquet", model=place / "model", **asked).findings
+    parts = run(place, tmp_path / "out", **asked).findings
+    said = [finding.message for finding in whole if finding.code == "as-fitted"]
+    assert said
+    assert [finding.message for finding in parts if finding.code == "as-fitted"] == said

@@ -137,8 +137,6 @@ def forecast(data: Source | None, request: Request, progress: Progress) -> Forec
     """Forecast from a table, as `tsx.forecast` says. Raises as `tsx.forecast` does."""
     check_forecast(request)
     opened = open_model(data, request, progress, future_data=request["future_data"], device=request["device"])
-    said = (*_as_fitted(opened.forecaster, request), *_worse_than_simple(opened.manifest.metrics.verdict))
-    opened = opened._replace(panel=replace(opened.panel, findings=(*opened.panel.findings, *said)))
     known = known_series(opened.forecaster, opened.manifest.data, opened.panel, same_file=data is None)
     return forecast_opened(opened, request, known)
 
@@ -232,7 +230,8 @@ def forecast_opened(opened: OpenedModel, request: Request, known: KnownSeries | 
         reconcile_by=request["reconcile"],
     )
     made = with_changes(made, forecaster, panel, changes, manifest.data.newest)
-    made = replace(made, findings=(*made.findings, *_short(forecaster, panel)))
+    of_model = (*_as_fitted(forecaster, request), *_worse_than_simple(manifest.metrics.verdict))
+    made = replace(made, findings=(*made.findings, *of_model, *_short(forecaster, panel)))
     unseen = None if learnt is None else panel.ids.filter(pl.Series(~learnt))
     fitted = manifest.data.series if manifest.privacy is None else len(panel)  # give or take noise says nothing
     new = (*_new_series(panel, unseen, fitted), *_new_categories(forecaster, panel, manifest.data))

@@ -408,7 +408,10 @@ def _failure(failed: list[Failed], parts: int) -> TsxError:
 
 
 def _together(receipts: tuple[Receipt, ...]) -> tuple[Finding, ...]:
-    """The findings of all parts: of each code and place the words of the first, and the sum of the counts."""
+    """The findings of all parts: of each code and place the words of the first, and the sum of the counts.
+
+    What every part says in the same words is of the model or the settings, and is said once.
+    """
     found: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
     for receipt in receipts:
         for one in receipt.facts.get("findings", ()):
@@ -418,7 +421,8 @@ def _together(receipts: tuple[Receipt, ...]) -> tuple[Finding, ...]:
         part, first = ones[0]
         counts = [one["count"] for _, one in ones if one["count"] is not None]
         finding = Finding(**first)
-        if len(receipts) > 1:
+        of_all = len(ones) == len(receipts) and all(one == first for _, one in ones)
+        if len(receipts) > 1 and (counts or not of_all):
             in_all = f", {sum(counts):,} in all" if counts else ""
             message = f"in {len(ones):,} of {len(receipts):,} parts{in_all}; in {part}: {finding.message}"
             finding = replace(finding, message=message, count=sum(counts) if counts else None)
