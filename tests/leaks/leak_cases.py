@@ -406,6 +406,19 @@ def adapted_leaks(data: Data, fitted: Forecaster) -> list[str]:
     return [f"{how}: adapted" for how, panel in data.variants(lengths, delay=data.delay) if made(panel) != before]
 
 
+def reconciled_leaks(data: Data, fitted: Forecaster) -> list[str]:
+    """Whether forecasts of series and of their total, made to add up, move with what comes after their cutoff."""
+    ends = np.full(len(data.panel), data.case.ends.min())  # of series that begin together: only these have a total
+
+    def made(panel: Panel) -> bytes:
+        frame = forecast_panel(fitted, replace(panel, lengths=ends), reconcile_by=panel.schema.id_names).frame
+        assert len(frame) == HORIZON * (len(panel) + 1)
+        return frame.select(pl.col(pl.Float64)).to_numpy().tobytes()
+
+    before = made(data.panel)
+    return [f"{how}: reconciled" for how, panel in data.variants(ends, delay=data.delay) if made(panel) != before]
+
+
 def _moment(times: pl.Series) -> int:
     newest = times.min()
     assert isinstance(newest, dt.datetime)
@@ -451,6 +464,7 @@ ZEROS = _case("zeros before the end and behind it", zeros=78)
 CHOSEN = _case("context chosen", ("context_length", None))
 HELD_OUT = ("variables apart, past and future", "delay", "returns")
 ADAPTED = "adaptive intervals"
+RECONCILED = ("season found", "delay", "minimal cell, future covariate")
 
 
 @cache

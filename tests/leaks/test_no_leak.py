@@ -16,6 +16,7 @@ from tests.leaks.leak_cases import (
     CHOSEN,
     HELD_OUT,
     HORIZON,
+    RECONCILED,
     ZEROS,
     Data,
     adapted_leaks,
@@ -25,6 +26,7 @@ from tests.leaks.leak_cases import (
     forecast_leaks,
     hold_out_leaks,
     prepared,
+    reconciled_leaks,
 )
 
 NAMES = [case.name for case in CASES]
@@ -71,6 +73,11 @@ def test_a_fit_is_judged_on_rows_that_it_had_not_seen(tmp_path: Path, name: str)
 
 def test_adaptive_intervals_follow_what_lies_up_to_their_cutoff() -> None:
     assert adapted_leaks(*prepared(ADAPTED)) == []
+
+
+@pytest.mark.parametrize("name", RECONCILED)
+def test_forecasts_that_are_made_to_add_up_come_from_what_lies_up_to_their_cutoff(name: str) -> None:
+    assert reconciled_leaks(*prepared(name)) == []
 
 
 def test_a_context_is_chosen_without_the_rows_that_the_fit_is_judged_on(tmp_path: Path) -> None:

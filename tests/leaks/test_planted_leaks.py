@@ -20,12 +20,14 @@ import tsx.training.plan
 import tsx.workflows.adaptive
 import tsx.workflows.fit
 import tsx.workflows.open_table
+import tsx.workflows.reconcile
 from tests.leaks.leak_cases import (
     ADAPTED,
     BACKTESTED,
     BY_NAME,
     HELD_OUT,
     HORIZON,
+    RECONCILED,
     Case,
     Data,
     adapted_leaks,
@@ -35,6 +37,7 @@ from tests.leaks.leak_cases import (
     forecast_leaks,
     hold_out_leaks,
     prepared,
+    reconciled_leaks,
 )
 from tsx.baselines.simple import SIMPLE_FORECASTERS
 from tsx.model.batch import Batch, Windows
@@ -197,6 +200,12 @@ def scale_of_later_rows(scale: Any, panel: Panel, series: Any, cutoffs: Any, sea
 
 def replayed_ahead(replay: Any, forecaster: Forecaster, panel: Panel, *rest: Any) -> Any:
     return replay(forecaster, replace(panel, lengths=panel.lengths + HORIZON), *rest)
+
+
+def summed_one_late(add: Any, panel: Panel, series: Any, cutoffs: Any, *rest: Any) -> Panel:
+    """The row after the cutoff stands in the place of that of the cutoff."""
+    found: Panel = add(panel, series, cutoffs + 1, *rest)
+    return found
 
 
 def learns_all(owner: Any, name: str) -> Plant:
@@ -409,6 +418,13 @@ LEAKS = (
         wrapped(tsx.workflows.adaptive, "_replay", replayed_ahead),
         "adapted",
     ),
+    Leak(
+        "a total is that of rows after the cutoff",
+        PLAIN,
+        "reconciled",
+        wrapped(tsx.workflows.reconcile, "summed", summed_one_late),
+        "reconciled",
+    ),
 )
 
 
@@ -423,6 +439,8 @@ def found_in(leak: Leak, data: Data, fitted: Forecaster, directory: Path) -> lis
         return hold_out_leaks(data, directory)
     if leak.check == "adapted":
         return adapted_leaks(data, fitted)
+    if leak.check == "reconciled":
+        return reconciled_leaks(data, fitted)
     return backtest_leaks(data, "once")
 
 
@@ -445,6 +463,6 @@ def test_a_planted_leak_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_every_check_that_finds_a_planted_leak_is_made_of_the_same_case_without_it() -> None:
-    made = {"once": BACKTESTED["once"], "hold out": HELD_OUT, "adapted": (ADAPTED,)}
+    made = {"once": BACKTESTED["once"], "hold out": HELD_OUT, "adapted": (ADAPTED,), "reconciled": RECONCILED}
     assert all(leak.case in made.get(leak.check, BY_NAME) for leak in LEAKS)
     assert len({leak.name for leak in LEAKS}) >= 12
