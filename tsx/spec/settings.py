@@ -286,8 +286,9 @@ class Settings(Checked):
     )
     transform: Transform | None = setting(
         None,
-        "Learn the logarithm of the target (forecasts keep its units), or forecast a price's return, log-return "
-        "or variance (squared log-return) instead. Default: none or log, by the data.",
+        "Learn the logarithm of the target (as asinh, which zeros and negative values have, too; forecasts keep the "
+        "units), or forecast a price's return, log-return or variance (squared log-return) instead. Default: none or "
+        "log, by the data.",
         group=SHAPE,
     )
     delay: int = setting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,7 +62,7 @@ from tsx.workflows.unseen_words import unknown_shares
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
 short series leave it too little to choose a context, a smoothing and its share from."""
-SHAPE = ("season", "context_length", "segment", "hidden_size", "transform")
+SHAPE = ("season", "context_length", "segment", "hidden_size", "transform", "network_weight")
 """Choices that all rows may let a network make otherwise, whose forecast is then not quite the one that was judged."""
 
 Challenge = Callable[[Forecaster, Panel, Panel, HoldOut | None], Decision | None]
@@ -323,6 +323,7 @@ def _evaluate_and_train(
         panel, of_each, ends=final, reading=reading, progress=to_evaluate, checkpoints=checkpoints
     )
     backtest = evaluate(forecaster, panel, *held)
+    backtest = replace(backtest, notes=(*backtest.notes, *_unweighted(forecaster)))
     config, frame = forecaster.config, backtest.frame
     intervals = choose_intervals(settings.intervals, frame, panel.schema.id_names, config.cell, config.quantile_levels)
     if much:
@@ -340,6 +341,15 @@ def _evaluate_and_train(
     after = anew if much else "the network learns from them too"
     reason = f"the newest steps of all series; from {origins} there the forecast is judged before {after}"
     return _Trained(forecaster, Decision("held_out", steps, reason), intervals, backtest, judged=judged)
+
+
+def _unweighted(judged: Forecaster) -> Iterator[str]:
+    """That what was `judged` is a simple forecast, where the network that was fitted has no weight in it."""
+    additive, pretrained = judged.network.additive, judged.network.pretrained is not None
+    if not additive.network_weight:
+        simple = "the last value" if additive.holds_last_value else "the smoothing"
+        what = f"half {simple} and half the pretrained network's forecast" if pretrained else simple
+        yield f"the fitted network has no weight in the forecast that was judged, which is {what}"
 
 
 def _alike(judged: Forecaster, new: Forecaster) -> str:
