@@ -134,6 +134,16 @@ def _classes_monitored() -> Any:
     return tsx.monitor(known.with_columns(outcome=pl.lit("ward")), model="classes", ledger="classified")
 
 
+def _classes_renamed() -> Any:
+    """What is noticed of classes of patients some of whom came to a place that nobody knew at the fit."""
+    known = pl.read_csv(io.StringIO(stays(lambda n: OUTCOMES[n % 2])))
+    tsx.fit(known, label="outcome", model="classes", max_steps=1)
+    tsx.classify(known.drop("outcome"), model="classes", ledger="renamed")
+    return tsx.monitor(
+        known.with_columns(pl.col("outcome").replace("home", "house")), model="classes", ledger="renamed"
+    )
+
+
 def _challenged() -> Any:
     """What a fit says whose network is worse than that of the version in use."""
     decision = Decision("promoted", False, f"{LOST}; v4 stays in use")
@@ -320,6 +330,7 @@ NIGHTS = [
     Example("errors-shifted", _monitored),
     Example("coverage-off", _monitored),
     Example("calibration-off", _classes_monitored),
+    Example("class-unknown", _classes_renamed),
     Example("worse-than-simple", _monitored),
     Example("not-promoted", _challenged),
     Example("checkpoint-discarded", _after_another_fit),

@@ -12,6 +12,7 @@ import pytest
 import tsx
 from tests.stored import tree
 from tsx.cli.main import main
+from tsx.errors import ConfigError
 from tsx.explanation.report_folder import check_whole
 
 SMALL = {"horizon": 3, "context_length": 8, "hidden_size": 4, "max_steps": 2}
@@ -95,6 +96,8 @@ def test_classes_do_not_depend_on_the_parts(tmp_path):
     for n in (1, 2):
         tsx.in_parts(tsx.classify, tmp_path / "table.parquet", out=tmp_path / "shards", model=model, shard=f"{n}/2")
     assert tsx.merge(tmp_path / "shards").as_frame().equals(whole)
+    with pytest.raises(ConfigError, match="a run in parts does all series of a table"):
+        tsx.in_parts(tsx.classify, out=tmp_path / "unlabelled", model=model)
 
 
 def test_a_gate_looks_at_all_parts_and_the_document_is_one(place, tmp_path, monkeypatch, capsys):

@@ -110,6 +110,19 @@ def test_the_same_run_is_recorded_once_and_only_labels_that_have_come_are_scored
     assert failed.value.code == "nothing-to-score"
 
 
+def test_series_of_a_class_that_nobody_learnt_are_counted_and_ask_for_another_fit(folder: Path, tmp_path: Path) -> None:
+    tsx.classify(unlabelled(100), model=folder / "m", ledger=tmp_path / "l")
+    table, yes = stays(100, 20), pl.col("died") == "yes"
+    strange = table.filter(yes)["patient"].n_unique()
+    renamed = table.with_columns(died=pl.when(yes).then(pl.lit("deceased")).otherwise("died"))
+    found = tsx.monitor(renamed, model=folder / "m", ledger=tmp_path / "l")
+    assert [one.count for one in found.findings if one.code == "class-unknown"] == [strange]
+    assert (found.advice.value, found.nights["n"].sum()) == ("refit", 20 - strange)
+    assert f"{strange} series have a label that is no class of the model" in found.advice.reason
+    with pytest.raises(DataError, match="the labels of 20 of 20 recorded series are no classes of the model"):
+        tsx.monitor(table.with_columns(died=pl.lit("deceased")), model=folder / "m", ledger=tmp_path / "l")
+
+
 def test_classes_under_pseudonyms_are_scored_with_their_key(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("0123456789abcdef0123")
     hidden = {"model": folder / "m", "ledger": tmp_path / "hidden", "private": True}

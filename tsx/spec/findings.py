@@ -12,6 +12,7 @@ NO_SKILL = "no-skill"
 WARNINGS = (
     "calibration-off",
     "checkpoint-discarded",
+    "class-unknown",
     "clipped-values",
     "columns-left-out",
     "constant-column",

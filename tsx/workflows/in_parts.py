@@ -175,6 +175,14 @@ def run_in_parts(data: Source | None, request: Request, into: Into, progress: Pr
     """
     began = perf_counter()
     check(request)
+    if data is None and not WAYS[request.verb.name].of_fitted:
+        raise ConfigError(
+            "settings-contradict",
+            "without a table the series of the fitted one are classified that have no label, and a run in parts does "
+            "all series of a table",
+            hint="write one file: --out FILE.parquet, or name the table whose series are all to be classified",
+            where="out",
+        )
     data = data if data is not None else still_there(path_of_fit(request["model"]), request["model"])
     pieces, ids = pieces_of(data, request, into.share)
     folder = _folder(into.folder, pieces)

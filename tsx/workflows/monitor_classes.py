@@ -29,7 +29,7 @@ from tsx.store.fitted_on import still_there
 from tsx.store.ledger import Recorded, read
 from tsx.store.manifest import Metrics
 from tsx.training.classifier import FREQUENCIES
-from tsx.wording import class_column, count, fixed, percent
+from tsx.wording import class_column, count, fixed, percent, verb
 from tsx.workflows.flags import refuse_flags
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.recording import newest_runs, recorded_rows
@@ -99,7 +99,10 @@ class ClassMonitoring(Shown):
 @dataclass(frozen=True, eq=False)
 class _Recorded:
     """Rows of the ledger whose label has come: series, night (microseconds, or the number of a step), version, log
-    probabilities (R, K), true classes (R); and which are the first of their series."""
+    probabilities (R, K), true classes (R); and which are the first of their series.
+
+    new_classes    series whose label has come and is no class of the classifier: they cannot be scored
+    """
 
     series: np.ndarray
     night: np.ndarray
@@ -107,6 +110,7 @@ class _Recorded:
     log_p: np.ndarray
     codes: np.ndarray
     first: np.ndarray
+    new_classes: int
 
 
 def monitor_classes(data: Source | None, request: Request, progress: Progress) -> ClassMonitoring:
@@ -166,11 +170,20 @@ def _joined(recorded: tuple[Recorded, ...], classifier: Classifier, panel: Panel
     rows = rows.sort("number").unique([SERIES, "night"], keep="last", maintain_order=True).sort("night", SERIES)
     codes = codes_of_labels(panel, classes)[rows[SERIES].to_numpy()]
     known = pl.Series(codes >= 0)
+    labelled = (
+        pl.Series(np.full(len(rows), False))
+        if panel.labels is None
+        else panel.labels.is_not_null().gather(rows[SERIES])
+    )
+    new_classes = rows[SERIES].filter(labelled & ~known).n_unique()
     if not known.any():
+        of = count(rows[SERIES].n_unique(), "recorded series")
         raise DataError(
             "nothing-to-score",
-            f"none of {count(rows[SERIES].n_unique(), 'recorded series')} has a label in this table yet",
-            hint="bring a table with their labels",
+            f"the labels of {new_classes:,} of {of} are no classes of the model, and no other has a label yet"
+            if new_classes
+            else f"none of {of} has a label in this table yet",
+            hint="bring a table with their labels, written as at the fit",
             where="ledger",
         )
     rows, codes = rows.filter(known), codes[codes >= 0]
@@ -182,6 +195,7 @@ def _joined(recorded: tuple[Recorded, ...], classifier: Classifier, panel: Panel
         log_p=np.log(p / p.sum(1, keepdims=True)),
         codes=codes,
         first=rows[SERIES].is_first_distinct().to_numpy(),
+        new_classes=new_classes,
     )
 
 
@@ -247,8 +261,16 @@ def _nights(rows: _Recorded, simple: np.ndarray, panel: Panel) -> pl.DataFrame:
 
 
 def _findings(rows: _Recorded, nights: pl.DataFrame, chart: Cusum, verdict: Verdict) -> list[Finding]:
-    """What is beyond chance: probabilities that shifted or are off, and frequencies that say more."""
+    """Classes that nobody learnt; and what is beyond chance: shifted probabilities, ones that are off, and frequencies
+    that say more."""
     found = []
+    if rows.new_classes:
+        new = rows.new_classes
+        message = (
+            f"{count(new, 'series')} {verb(new, 'has')} a label that is no class of the model, and {verb(new, 'is')} "
+            f"not scored; {len(np.unique(rows.series)):,} are"
+        )
+        found.append(Finding("class-unknown", message, "ledger", count=rows.new_classes))
     score, hit = confidence(rows.log_p, rows.codes)
     if chart.alarm is not None and chart.begun is not None:
         since = nights.height - chart.begun
@@ -289,7 +311,7 @@ def _differ(values: np.ndarray, groups: np.ndarray) -> float:
 
 def _advice(findings: tuple[Finding, ...], verdict: Verdict, rows: _Recorded) -> Decision:
     by_code = {finding.code: finding for finding in findings}
-    for code in ("worse-than-simple", "errors-shifted", "calibration-off"):
+    for code in ("class-unknown", "worse-than-simple", "errors-shifted", "calibration-off"):
         if code in by_code:
             return Decision("advice", "refit", by_code[code].message)
     series = len(np.unique(rows.series))

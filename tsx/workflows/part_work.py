@@ -218,6 +218,7 @@ class Way:
     settings_of  what is asked of a part by its name
     by_series    whether the rows are of series, in the order of their ids
     engine       what does the parts in this process: `threads` where nothing is trained, which draws random numbers
+    of_fitted    whether, without a table, it does all series of the one that the model was fitted on
     """
 
     open: Callable[[Request], Any]
@@ -225,6 +226,7 @@ class Way:
     settings_of: Callable[[Request, str], Request] = lambda request, name: request
     by_series: bool = False
     engine: Engine = "local"
+    of_fitted: bool = True
 
 
 def _open_forecaster(request: Request) -> Any:
@@ -332,7 +334,7 @@ def _monitor(fitted: Any, path: str, request: Request) -> Made:
 
 WAYS: Mapping[str, Way] = {
     "forecast": Way(_open_forecaster, _forecast, _own_ledger, by_series=True, engine="threads"),
-    "classify": Way(_open_classifier, _classify, by_series=True, engine="threads"),
+    "classify": Way(_open_classifier, _classify, by_series=True, engine="threads", of_fitted=False),
     "explain": Way(_open_either, _explain),
     "backtest": Way(_no_model, _backtest),
     "monitor": Way(_open_forecaster, _monitor, _own_ledger),
