@@ -49,7 +49,6 @@ def inspect(
     regularize: Literal["last", "mean", "none"] | None = None,
     skip_rows_without: str | Sequence[str] = (),
     skip_other_freq: bool = False,
-    text: str | None = None,
     max_rows: int | None = None,
     progress: Progress = ...,
 ) -> Inspection: ...

@@ -566,3 +566,23 @@ def test_stays_of_several_wards_with_many_columns_are_told_apart_by_a_second_id(
         tsx.fit(twice, label="outcome", id="stay", model=tmp_path / "model")
     assert "--id stay,ward" in raised.value.hint
     assert "pivot" not in raised.value.hint
+
+
+@pytest.mark.parametrize("whose", ["patient", "case"])
+def test_events_of_which_several_stand_at_one_time_are_series_of_whom_the_label_is(whose: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        {whose: f"p{n:02}", "hour": hour, "event": ("fall", "visit", "call")[k], "died": ("no", "yes")[n % 2]}
+        for n in range(24)
+        for hour in range(6)
+        for k in range(int(random.integers(1, 4)))
+    ]
+    fitted = tsx.fit(pl.DataFrame(rows), label="died", model=tmp_path / "m", max_steps=1, hidden_size=2)
+    assert (fitted.classifier.schema.ids, fitted.classifier.schema.past_words) == ((whose,), ("event",))
+
+
+def test_a_table_of_one_text_a_row_is_told_to_split_it(tmp_path: Path) -> None:
+    table = pl.DataFrame({"guest": range(30), "review": ["a very good stay, thank you"] * 30, "again": [0, 1] * 15})
+    with pytest.raises(DataError) as raised:
+        tsx.fit(table, label="again", model=tmp_path / "m")
+    assert (raised.value.code, "--text review" in str(raised.value.hint)) == ("no-time-column", True)

@@ -490,7 +490,7 @@ def _changed(settings: tuple[Setting, ...], **changes: dict[str, Any]) -> Iterat
 
 OF_A_LABEL = (*_of(Roles, "label", "keep_together"), *_of(Settings, "hold_out"))
 COLUMNS_OF_TABLE = (*(one for one in _of(Roles) if one not in OF_A_LABEL), FREQ)
-READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays"))
+READ_PLAINLY = tuple(one for one in _of(Reading) if one.name not in ("calendar", "holidays", "text"))
 OF_SHAPE = tuple(one for one in _of(Settings) if one.group == SHAPE)
 OF_ORIGINS = (*_of(Evaluation), *_of(Thresholds))
 """Of a backtest from rolling origins."""
@@ -550,7 +550,7 @@ WITHOUT_A_MODEL = tuple(
         *_of(Roles, "id", "time", "target"),
         FREQ,
         *_of(Settings, "horizon", "season", "quantile_levels"),
-        *(one for one in READ_PLAINLY if one.name not in ("duplicates", "max_rows", "text")),
+        *(one for one in READ_PLAINLY if one.name not in ("duplicates", "max_rows")),
     )
 )
 """Of a forecast by the network that comes with the package; a model has its own."""

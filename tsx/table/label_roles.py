@@ -18,6 +18,7 @@ from tsx.spec.decision import Decision, Finding
 from tsx.spec.schema import Schema, one_or_several
 from tsx.spec.settings import Reading, Roles
 from tsx.table.infer_roles import (
+    GLANCE,
     MOST_CANDIDATES,
     Types,
     check_names,
@@ -53,6 +54,8 @@ OWNERS = (
 )
 FEWEST_KEYS = 50
 """Series from which another whole number or text in each of them is a key: of fewer, ages may all differ."""
+SEVERAL = 3
+"""Blanks in a cell that make it a text."""
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
 """Names of whole numbers that say where in its series a row stands, beside those of a table to forecast."""
 
@@ -297,26 +300,54 @@ def _infer_time(table: pl.LazyFrame, types: Types, taken: set[str], time_format:
         return infer_time(table, types, taken, time_format)
     except DataError as error:
         whole = [name for name, dtype in types.items() if dtype.is_integer() and name not in taken]
-        if error.code != "no-time-column" or (name := first_named(STEPS, whole)) is None:
-            raise
-        return name, "whole numbers under a name for steps"
+        if error.code == "no-time-column" and (name := first_named(STEPS, whole)) is not None:
+            return name, "whole numbers under a name for steps"
+        if error.code == "no-time-column" and (text := _column_of_texts(table, types, taken)) is not None:
+            error.hint = f"split the texts of {text!r} into words with --text {shlex.quote(text)}; or {error.hint}"
+        raise
+
+
+def _column_of_texts(table: pl.LazyFrame, types: Types, taken: set[str]) -> str | None:
+    """The first column most of whose first cells are several words; None where there is none."""
+    texts = [name for name, dtype in types.items() if dtype == pl.String and name not in taken][:MOST_CANDIDATES]
+    head = table.select(texts).head(GLANCE).collect() if texts else pl.DataFrame()
+    return next((name for name in texts if _mostly_several_words(head[name])), None)
+
+
+def _mostly_several_words(cells: pl.Series) -> bool:
+    blanks = cells.drop_nulls().str.strip_chars().str.count_matches(r"\s+")
+    return len(blanks) > 0 and 2 * int((blanks >= SEVERAL).sum()) > len(blanks)
 
 
 def _infer_id(table: pl.LazyFrame, types: Types, time: str, label: str, taken: set[str]) -> tuple[tuple[str, ...], str]:
     """The first column of texts or whole numbers, those named so before others, under which no time comes twice and the
-    label never changes; else as of a table to forecast."""
+    label never changes; else as of a table to forecast; else the first under which the label never changes, as several
+    events may stand at one time."""
     free = {name: dtype for name, dtype in types.items() if name not in {*taken, time}}
     candidates = [name for name, dtype in free.items() if is_text(dtype) or dtype.is_integer()][:MOST_CANDIDATES]
     rows = int(table.select(pl.len()).collect(engine="streaming").item())
+    with_times_twice = []
     for name in sorted(candidates, key=lambda name: not is_id_name(name)):
         counts = table.select(pl.struct(name, time).n_unique().alias("\x1frows"), pl.col(name).n_unique())
         distinct, series = counts.collect(engine="streaming").row(0)
-        if distinct < rows or not 1 < series < rows:
+        if not 1 < series < rows or not _label_of_each(table, [name], label):
             continue
-        changes = table.group_by(name).agg(pl.col(label).drop_nulls().n_unique().alias("\x1flabels"))
-        if changes.select((pl.col("\x1flabels") <= 1).all()).collect(engine="streaming").item():
+        if distinct == rows:
             return (name,), "the first column under which no time comes twice and the label never changes"
-    return infer_id(table, types, time, taken)
+        if 2 * series <= distinct:
+            with_times_twice.append(name)
+    ids, reason = infer_id(table, types, time, taken)
+    known = bool(ids) and _label_of_each(table, ids, label)
+    if with_times_twice and not known and not _of_measurements(table, types, time, label):
+        name = min(with_times_twice, key=lambda name: not _says_whose(name))
+        return (name,), "the first column under which the label never changes; several of its rows share a time"
+    return ids, reason
+
+
+def _label_of_each(table: pl.LazyFrame, ids: Sequence[str], label: str) -> bool:
+    """Whether the label never changes under columns of ids."""
+    changes = table.group_by(ids).agg(pl.col(label).drop_nulls().n_unique().alias("\x1flabels"))
+    return bool(changes.select((pl.col("\x1flabels") <= 1).all()).collect(engine="streaming").item())
 
 
 def _constant(table: pl.LazyFrame, ids: Sequence[str], columns: Sequence[str]) -> dict[str, bool | None]:
