@@ -108,17 +108,18 @@ ASKED = {
 }
 
 
-def error_of_the_network() -> float:
+def error_of(model: str) -> float:
     made = tsx.backtest(shops(), cutoffs=6, **ASKED)
-    return next(row["mae"] for row in made.summary if row["model"] == "lstm")
+    return next(row["mae"] for row in made.summary if row["model"] == model)
 
 
 @pytest.mark.nightly
 def test_a_promotion_that_works_three_days_later_is_learnt(monkeypatch):
-    learnt = error_of_the_network()
+    learnt = error_of("lstm")
     assert learnt < 1.2 * np.sqrt(2 / np.pi)  # of the noise, which nothing can forecast
+    assert learnt < 1.02 * error_of("ridge")
     monkeypatch.setattr(tsx.training.plan, "LONGEST_FUTURE_REACH", 0)
-    assert learnt < 0.75 * error_of_the_network()
+    assert learnt < 0.75 * error_of("lstm")
 
 
 def test_an_explanation_finds_the_promotion_three_days_before_also_within_the_horizon(tmp_path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tsx.model.effects import KnownEffects
 from tsx.model.smoothing import Smoothing
 from tsx.spec.network import NetworkConfig
 
@@ -52,16 +53,29 @@ class AdditiveForecast(nn.Module):
         self.register_buffer("network_weight", torch.ones(()))
         self.register_buffer("mean_output", torch.zeros(config.horizon, len(config.quantile_levels)))
         self.smoothing = Smoothing(config.context_length, config.season, config.horizon)
+        self.effects = KnownEffects(config) if config.known_effects else None
 
     @property
     def holds_last_value(self) -> bool:
         """Whether the forecast is that of no change."""
-        return not self.network_weight and self.smoothing.holds_last_value
+        moved = self.effects is not None and bool(self.effects.weights.any())
+        return not self.network_weight and self.smoothing.holds_last_value and not moved
 
     def hold_last_value(self) -> None:
         """Become the forecast of no change."""
         self.network_weight.fill_(0.0)
         self.smoothing.hold_last_value()
+        if self.effects is not None:
+            self.effects.weights.zero_()
+
+    def smoothed(self, lags: Tensor, observed: Tensor, effects: Tensor) -> tuple[Tensor, Tensor]:
+        """The smoothed season, and the smoothed level and trend with the effects of what is known ahead, each (B, H).
+
+        For the target's lags (B, T), which of them were observed, and effects (B, T + H), all in window scales.
+        """
+        length = lags.shape[1]
+        season, line = self.smoothing(torch.where(observed, lags - effects[:, :length], 0.0), observed)
+        return season, line + effects[:, length:]
 
     def weighted(self, raw: Tensor) -> Tensor:
         """Raw outputs (B, H, Q) drawn towards their mean: as they are at a network weight of 1, the mean at 0."""

@@ -29,7 +29,8 @@ class Encoded:
     location, scale (B, 1); lags (B, T, C), where missing 0 for the target and the value before for a covariate (0 where
     there is none); observed (B, T, C); future (B, H, 2F) values and whether they were known; statics (B, V), numbers
     of `WindowScaler.statics`; static_codes (B, K); words (B, T, W) and words_ahead (B, H, V) codes; center (B) of the
-    series and log_shift (B), with which values go back to the units of y (`tsx.model.link`).
+    series and log_shift (B), with which values go back to the units of y (`tsx.model.link`); effects (B, T + H) of what
+    is known ahead, at every lag and step (`tsx.model.effects`).
     """
 
     location: Tensor
@@ -43,6 +44,7 @@ class Encoded:
     words_ahead: Tensor
     center: Tensor
     log_shift: Tensor
+    effects: Tensor
 
 
 class WordEmbedding(nn.Module):

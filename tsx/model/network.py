@@ -199,7 +199,15 @@ class Network(nn.Module):
             words_ahead=batch.words_ahead,
             center=batch.center,
             log_shift=self.scaler.log_shift(batch),
+            effects=self._effects(batch, frame),
         )
+
+    def _effects(self, batch: Batch, frame: Frame) -> Tensor:
+        """(B, T + H): effects of what is known ahead in window scales; 0 where none are fitted."""
+        if self.additive.effects is None:
+            return batch.past.new_zeros(len(batch.past), self.config.context_length + self.config.horizon)
+        effects: Tensor = self.additive.effects(batch, self.scaler.covariate_scale, self.scaler.typical_scale)
+        return effects / frame.scale
 
     def decode(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The recurrent component: raw outputs (B, H, Q), and attention's weights (B, L, S), if there is any."""
@@ -227,10 +235,7 @@ class Network(nn.Module):
 
     def _smoothed(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """The smoothed season; the smoothed level and trend, each (B, H) in window scales."""
-        smoothed: tuple[Tensor, Tensor] = self.additive.smoothing(
-            encoded.lags[..., TARGET], encoded.observed[..., TARGET]
-        )
-        return smoothed
+        return self.additive.smoothed(encoded.lags[..., TARGET], encoded.observed[..., TARGET], encoded.effects)
 
     def scaled_quantiles(self, season: Tensor, linear: Tensor, raw: Tensor) -> Tensor:
         """Quantiles (B, H, Q) of smooth components (B, H) and raw outputs (B, H, Q), all in window scales."""

@@ -53,6 +53,8 @@ class NetworkConfig:
     """Whether the last static category is which series it is."""
     future_reach: int = 0
     """K: how many steps before a step of the horizon the decoder reads known-future covariates of, beside its own."""
+    known_effects: bool = False
+    """Whether the smoothing stands on a linear regression on known-future covariates (`tsx.model.effects`)."""
     pretrained: bool = False
     """Whether the forecast is also that of the network that comes with the package (`PretrainedComponent`)."""
     at_once: tuple[int, ...] = ()

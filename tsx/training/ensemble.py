@@ -21,16 +21,17 @@ from tsx.spec.checkpoints import NONE, Checkpoints
 from tsx.spec.decision import Decision
 from tsx.spec.history import History
 from tsx.spec.network import NetworkConfig, TrainingConfig
-from tsx.training.initialisation import fit_scales, smooth
+from tsx.training.effects import smooth_on_effects
+from tsx.training.initialisation import fit_scales
 from tsx.training.window_lesson import train_windows
 
 
 def untrained_members(
-    config: NetworkConfig, training: TrainingConfig, sample: Batch, stretches: np.ndarray
-) -> tuple[list[Network], Decision]:
-    """Untrained members with the scales and the smoothing fitted to the `sample`, and the decision on the smoothing.
+    config: NetworkConfig, training: TrainingConfig, sample: Batch, series: np.ndarray, stretches: np.ndarray
+) -> tuple[list[Network], tuple[Decision, ...]]:
+    """Untrained members with scales, smoothing and effects fitted to the `sample`, and the decisions on the last two.
 
-    `stretches` as `smooth` takes them.
+    `series` and `stretches` as `smooth_on_effects` takes them.
     Draws from torch's global random numbers, seeded anew for each.
     """
     members = []
@@ -38,12 +39,12 @@ def untrained_members(
         torch.manual_seed(training.seed + k)
         members.append(Network(config))
     fit_scales(members[0], sample)
-    smoothing = smooth(members[0], sample, stretches)
+    decisions = smooth_on_effects(members[0], sample, series, stretches)
     common = dict(members[0].named_buffers())
     for member in members[1:]:
         for name, value in member.named_buffers():
             value.copy_(common[name])
-    return [member.to(training.device) for member in members], smoothing
+    return [member.to(training.device) for member in members], decisions
 
 
 def train_members(

@@ -104,14 +104,14 @@ def fit_before_holdout(
     validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
     training, how = plan_training(settings, split, device.value)
     timed = training.within(1 / (1 + MORE))
-    network, history, smoothing = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
+    network, history, smoothed = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
     set_limits(network, (windows.cut(*part) for part in _parts(*sampled)))
     why = no_pretrained(config, settings, len(panel))
     left_out = (Decision(NAME, 0.0, why),) if why else ()
     offered = network if why else with_pretrained(network)
     asked = training.network_only, settings.intervals
     network, chosen, ranks = _calibrate_on_holdout(offered, validate, series, cutoffs, sample, *asked)
-    weight, *calibrated = without(chosen, {smoothing.name})
+    weight, *calibrated = without(chosen, {each.name for each in smoothed})
     return Forecaster(
         network=network,
         training=training,
@@ -120,7 +120,7 @@ def fit_before_holdout(
         covariate_location=location,
         decisions=(
             *(*shape, *framing, time_since_observed, validation, *how),
-            *with_newer((smoothing,), *chosen),
+            *with_newer(smoothed, *chosen),
             *(weight, *left_out, *calibrated, device),
         ),
         history=history,
@@ -286,12 +286,12 @@ def _train_new(
     training: TrainingConfig,
     progress: Progress,
     checkpoints: Checkpoints = NONE,
-) -> tuple[Network, History, Decision]:
-    """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on."""
+) -> tuple[Network, History, tuple[Decision, ...]]:
+    """A network trained on the `learn` cutoffs, from the smoothing of a sample of them on; and what that decided."""
     sampled = learn.spread(SAMPLED)
     sample = windows.cut(*sampled)
     sample = Batch(*(getattr(sample, field.name).cpu() for field in fields(Batch)))
     with torch.random.fork_rng():  # does not advance the caller's random numbers
-        members, smoothing = untrained_members(config, training, sample, windows.stretches(*sampled))
+        members, smoothed = untrained_members(config, training, sample, sampled[0], windows.stretches(*sampled))
         history = train_members(members, windows, learn, validate, training, progress, checkpoints)
-    return join(members), history, smoothing
+    return join(members), history, smoothed

@@ -109,8 +109,10 @@ def smooth(network: Network, sample: Batch, stretches: np.ndarray) -> Decision:
     """
     with torch.no_grad():
         encoded = network.encode(sample)
-        target = network.scaled_target(sample, encoded)
-    lags, observed = encoded.lags[..., TARGET], encoded.observed[..., TARGET]
+        before, ahead = encoded.effects.tensor_split([network.config.context_length], 1)
+        target = network.scaled_target(sample, encoded) - ahead
+        observed = encoded.observed[..., TARGET]
+        lags = torch.where(observed, encoded.lags[..., TARGET] - before, 0.0)
     error, flat = fit_smoothing(network.additive.smoothing, lags, observed, target)
     if network.config.steps_of_level == 1:
         gain, uncertain = gain_of_smoothing(network.additive.smoothing, lags, observed, target, stretches)

@@ -135,6 +135,7 @@ def plan_shape(panel: Panel, settings: Settings) -> tuple[NetworkConfig, tuple[D
         point=plan_point(panel, settings, choices),
         series_embedding=identity,
         future_reach=plan_future_reach(panel, horizon, context, choices),
+        known_effects=bool(channels.given_ahead) and not settings.private,
         at_once=words_at_once(panel, channels),
     ), tuple(choices.decisions)
 

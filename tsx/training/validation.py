@@ -17,6 +17,7 @@ from tsx.runtime.group import ALONE, Group
 from tsx.spec.decision import Decision
 from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, coverage, rank_templates
+from tsx.training.effects import NAME as EFFECTS
 from tsx.training.gains import mean_gain
 from tsx.training.initialisation import holding
 from tsx.wording import number
@@ -123,7 +124,10 @@ def hold_unless_better(
         f"by a standard error of the difference, {number(uncertain, 2)}"
     )
     held_level = holding("the last value is held: held-out windows show nothing better (network_weight)")
-    return replace(chosen, value=0.0, reason=reason), held_level
+    decisions = replace(chosen, value=0.0, reason=reason), held_level
+    if network.additive.effects is None:
+        return decisions
+    return *decisions, Decision(EFFECTS, False, "the last value is held: held-out windows show nothing better")
 
 
 def windows_in_words(groups: np.ndarray) -> str:

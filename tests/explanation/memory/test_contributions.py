@@ -53,6 +53,9 @@ def forecaster_of(panel: Panel, settings: Settings) -> Forecaster:
         for parameter in forecaster.network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
         forecaster.network.additive.network_weight.fill_(0.75)
+        effects = forecaster.network.additive.effects
+        if effects is not None:
+            effects.weights.normal_()
     forecaster.network.limits.lift()
     return forecaster
 
@@ -128,7 +131,7 @@ def test_every_step_lists_its_parts_under_the_lags_they_come_from():
 
 @pytest.mark.parametrize("link", ["none", "log"])
 def test_a_season_contribution_is_what_the_smoothed_season_loses_without_that_lag(link):
-    """Held in its frame, slope and habits, the season is linear: a lag brought to the level takes what it gave."""
+    """Held in its frame, slope and habits, the season is linear: a lag brought to its effect takes what it gave."""
     panel = panel_of()
     forecaster = forecaster_of(panel, replace(SEASONAL, transform=link))
     table = split(forecaster, panel, np.array([3]), np.array([40])).filter(pl.col("part") == "season")
@@ -137,7 +140,7 @@ def test_a_season_contribution_is_what_the_smoothed_season_loses_without_that_la
     with torch.inference_mode():
         batch = forecaster.windows(panel).cut(np.array([3]), np.array([40]))
         encoded = network.encode(batch)
-        lags, observed = encoded.lags[..., 0], encoded.observed[..., 0]
+        lags, observed = encoded.lags[..., 0] - encoded.effects[:, :12], encoded.observed[..., 0]
         worth = slope(network, batch)
         season, _, habits = network.additive.smoothing.parts(lags, observed)
         for lag in (1, 5, 12):

@@ -129,7 +129,7 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
     batch = Batch(*(_exact(getattr(batch, name)) for name in Batch.__dataclass_fields__))
     encoded = exact.encode(batch, frame)
     config = exact.config
-    target = encoded.lags[:, None, :, TARGET]
+    target = (encoded.lags[..., TARGET] - encoded.effects[:, : config.context_length])[:, None]
     members = [(_recurrent(member, encoded), member.linear) for member in exact.members]
     own, limits = exact.own_weight, exact.limits
     weight = own * exact.additive.network_weight
@@ -144,6 +144,7 @@ def _split(network: Network, exact: Network, batch: Batch) -> Tensor:
         mapped, bias = torch.einsum("btc,htc->bht", encoded.lags, weights), torch.stack([m.bias for m in maps]).mean(0)
         counted = weight * _share_within(mapped.sum(-1) + bias, limits.linear)
         line, rest = line + counted[..., None] * mapped, rest + counted * bias
+    rest = rest + own * encoded.effects[:, config.context_length :]
     parts = [season.flip(-1)] if exact.additive.smoothing.season > 1 else []
     parts += [line.flip(-1), written, rest[..., None]]
     values = slope(exact, batch, frame)[..., None] * torch.cat(parts, -1)
@@ -162,7 +163,8 @@ def _smoothing_weights(smoothing: Smoothing, encoded: Encoded) -> tuple[Tensor, 
     """What every lag counts in the season and in level and trend, each (B, H, T), by the window's own habits."""
     with torch.inference_mode(False), torch.enable_grad():
         observed = encoded.observed[..., TARGET].clone()
-        *_, habits = smoothing.parts(encoded.lags[..., TARGET].clone(), observed)
+        read = torch.where(observed, encoded.lags[..., TARGET] - encoded.effects[:, : observed.shape[1]], 0.0)
+        *_, habits = smoothing.parts(read, observed)
         lags = torch.zeros(encoded.lags.shape[:2], dtype=encoded.lags.dtype, requires_grad=True)
         season, line, _ = smoothing.parts(lags, observed, habits)
         return _derivative(season, lags), _derivative(line, lags)
