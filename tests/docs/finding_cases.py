@@ -49,6 +49,17 @@ from tsx.workflows.open_table import open_again, open_table
 from tsx.workflows.promotion import promotion_findings
 
 
+def _doses() -> list[list[str]]:
+    """500 days of four wards, which a seldom dose moves up in two and down in two."""
+    random = np.random.default_rng(5)
+    return [
+        [ward, day, f"{20 + sign * 4 * dose + 0.5 * random.normal():.2f}", str(dose)]
+        for ward, sign in (("east", 1), ("north", -1), ("south", 1), ("west", -1))
+        for day in days(500)
+        for dose in (int(random.random() < 0.1),)
+    ]
+
+
 def _weekly_after_daily() -> Any:
     """What drift says of a panel that was brought to another frequency by hand."""
     daily, weekly = (
@@ -260,6 +271,13 @@ MODEL = [
         "rare-categories",
         "tsx fit staffed.csv --future staff --static site --model new --max-steps 1 --horizon 3 --context-length 8",
         {"staffed.csv": text(STAFFED, STAFFED_HEADER)},
+    ),
+    Example(
+        "series-differ",
+        "tsx fit doses.csv --future dose --model new --horizon 3 --context-length 6 --max-steps 150 --hidden-size 8 "
+        "--learning-rate 0.01 --batch-size 64",
+        {"doses.csv": text(_doses(), "ward,day,cases,dose")},
+        varies=True,
     ),
     Example("forecast-without-fit", "tsx forecast cases.csv", {"cases.csv": CASES}),
     Example("columns-not-read", "tsx forecast staffed.csv --horizon 3", {"staffed.csv": text(STAFFED, STAFFED_HEADER)}),

@@ -1,15 +1,19 @@
-"""Several networks of one shape as one, one as several, and one with and without the pretrained network."""
+"""Several networks of one shape as one, one as several, one with and without the pretrained network, or its series."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
+from torch import nn
 
 from tsx.model.member import Member
 from tsx.model.network import Network
 from tsx.model.pretrained.component import PretrainedComponent
+from tsx.spec.channels import Channels
 from tsx.spec.network import NetworkConfig
 
 
@@ -46,6 +50,21 @@ def with_pretrained(network: Network, like: PretrainedComponent | None = None) -
 def without_pretrained(network: Network) -> Network:
     """The same network alone."""
     return _filled(network, network.members, replace(network.config, pretrained=False))
+
+
+def without_series(network: Network) -> Network:
+    """The same network with an embedding that knows no series: to it, each is one that it did not learn from.
+
+    For a network whose last static category is which series it is. The channel stays, since the decoder reads it beside
+    the others, with an empty vocabulary: whatever trains the network further can learn no series anew.
+    """
+    *others, ids = network.config.channels.every
+    config = replace(network.config, channels=Channels((*others, replace(ids, vocabulary=()))))
+    members = copy.deepcopy(network.members)
+    for member in members:
+        table = cast(Member, member).embedding.categories[-1]
+        table.weight = nn.Parameter(table.weight[:1].detach().clone())
+    return _filled(network, members, config)
 
 
 def _filled(like: Network, members: Sequence[Member], config: NetworkConfig) -> Network:

@@ -97,6 +97,7 @@ NOTES = (
     "rows-without-values",
     "series-behind",
     "series-below-context",
+    "series-differ",
     "series-short",
     "series-without-label",
     "time-twice",

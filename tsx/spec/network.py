@@ -75,6 +75,11 @@ class NetworkConfig:
         return linear and not ATTENTIONS[self.attention].replaces_state
 
     @property
+    def known_series(self) -> int:
+        """How many series the embedding tells apart; 0 without one, and where held-out windows gained nothing by it."""
+        return len(self.channels.static_categories[-1].vocabulary) if self.series_embedding else 0
+
+    @property
     def median(self) -> int:
         """Index of the point forecast among the quantile levels."""
         return self.quantile_levels.index(0.5)

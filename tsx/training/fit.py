@@ -38,6 +38,7 @@ from tsx.training.validation import (
     NETWORK_ONLY,
     calibrate_network,
     choose_network_weight,
+    choose_series_embedding,
     hold_unless_better,
     missing_spreads,
     spreads_of_mean,
@@ -101,16 +102,23 @@ def fit_before_holdout(
     series, cutoffs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
     if len(split.validate):
         series, cutoffs = split.validate.spread(VALIDATED)
-    validate = [windows.cut(*part) for part in _parts(series, cutoffs)]
+    validate = _cut(windows, series, cutoffs)
     training, how = plan_training(settings, split, device.value)
     timed = training.within(1 / (1 + MORE))
     network, history, smoothed = _train_new(windows, split.learn, validate, config, timed, progress, checkpoints)
+    groups = groups_of(series, cutoffs, config.horizon)
+    network, known, differ = choose_series_embedding(network, validate, groups)
+    if network.config.known_series != config.known_series:
+        config = network.config
+        windows = windows_of(panel, config, location, device.value)
+        validate = _cut(windows, series, cutoffs)
     set_limits(network, (windows.cut(*part) for part in _parts(*sampled)))
     why = no_pretrained(config, settings, len(panel))
     left_out = (Decision(NAME, 0.0, why),) if why else ()
     offered = network if why else with_pretrained(network)
     asked = training.network_only, settings.intervals
     network, chosen, ranks = _calibrate_on_holdout(offered, validate, series, cutoffs, sample, *asked)
+    planned = (*shape, *framing, time_since_observed, validation, *how, *smoothed)
     weight, *calibrated = without(chosen, {each.name for each in smoothed})
     return Forecaster(
         network=network,
@@ -119,13 +127,12 @@ def fit_before_holdout(
         frequency=panel.calendar.alias,
         covariate_location=location,
         decisions=(
-            *(*shape, *framing, time_since_observed, validation, *how),
-            *with_newer(smoothed, *chosen),
+            *with_newer(planned, *known, *chosen),
             *(weight, *left_out, *calibrated, device),
         ),
         history=history,
         reading=reading,
-        findings=(*short_series(panel, config), *rare_categories(panel, config)),
+        findings=(*short_series(panel, config), *rare_categories(panel, config), *differ),
         ranks=ranks,
         intervals=settings.intervals,
     )
@@ -151,7 +158,7 @@ def recalibrated(forecaster: Forecaster, panel: Panel, ends: np.ndarray) -> Fore
         return forecaster
     series, cutoffs = (np.concatenate(each) for each in zip(*parts, strict=True))
     windows = forecaster.windows(panel)
-    held = [windows.cut(*part) for part in _parts(series, cutoffs)]
+    held = _cut(windows, series, cutoffs)
     asked = forecaster.training.network_only, forecaster.intervals
     network, chosen, ranks = _calibrate_on_holdout(forecaster.network, held, series, cutoffs, held[0], *asked)
     return replace(forecaster, network=network, ranks=ranks, decisions=with_newer(forecaster.decisions, *chosen))
@@ -161,7 +168,7 @@ def spreads_on_later_rows(forecaster: Forecaster, panel: Panel, series: np.ndarr
     """float64 (H, Q): what the spreads of a forecaster would have to be multiplied by from these cutoffs (B) of
     `series` (B), which lie after all that it learnt from, for its intervals to cover there."""
     windows, horizon = forecaster.windows(panel), forecaster.config.horizon
-    held = [windows.cut(*part) for part in _parts(series, cutoffs)]
+    held = _cut(windows, series, cutoffs)
     return missing_spreads(forecaster.network, held, groups_of(series, cutoffs, horizon))
 
 
@@ -239,6 +246,10 @@ def _with_network(forecaster: Forecaster, network: Network, panel: Panel, second
         network=network,
         history=replace(forecaster.history, seconds=seconds),
     )
+
+
+def _cut(windows: Windows, series: np.ndarray, cutoffs: np.ndarray) -> list[Batch]:
+    return [windows.cut(*part) for part in _parts(series, cutoffs)]
 
 
 def _parts(series: np.ndarray, cutoffs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -45,8 +45,8 @@ FEWEST_WINDOWS = 10
 LONGEST_FUTURE_REACH = 28
 """Steps before its own of which a step reads known-future covariates at most: of days, four weeks. The decoder's work
 grows with the product of this and the horizon."""
-MOST_KNOWN, KNOWN_ROWS = 100, 1000
-"""A series embedding is used for at most this many series, of at least this many rows each."""
+MOST_KNOWN, KNOWN_ROWS = 100, 250
+"""A series embedding is learnt for at most this many series, of at least this many rows each."""
 T = TypeVar("T")
 
 
@@ -311,7 +311,10 @@ def too_short(windows: int, ends: np.ndarray, config: NetworkConfig) -> DataErro
 
 
 def plan_series_embedding(panel: Panel, settings: Settings) -> Decision:
-    """Whether the network gets an embedding of each series: it can learn one where series are few and long."""
+    """Whether the network gets an embedding of each series: it can learn one where series are few and long.
+
+    Held-out windows then decide whether it keeps it (`choose_series_embedding`).
+    """
     if settings.private:
         return Decision("series_embedding", False, "private: a model must not know its series one by one")
     rows = _median_rows(panel)

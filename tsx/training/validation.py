@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from tsx.model.batch import Batch
+from tsx.model.ensemble import without_series
 from tsx.model.heads.quantiles import pinball, pinball_of_steps
 from tsx.model.network import Network, Prepared
 from tsx.runtime.group import ALONE, Group
-from tsx.spec.decision import Decision
+from tsx.spec.decision import Decision, Finding
 from tsx.spec.settings import Intervals
 from tsx.training.calibration import apply, calibrate, coverage, rank_templates
 from tsx.training.effects import NAME as EFFECTS
 from tsx.training.gains import mean_gain
 from tsx.training.initialisation import holding
-from tsx.wording import number
+from tsx.wording import count, number, percent
 
 NETWORK_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The weights to choose from."""
@@ -30,9 +31,55 @@ to beat (Clemen 1989). This much where one horizon was held out; of more it fall
 WEIGHT_WITHOUT_HOLDOUT = 0.5
 """In short series, where nothing can be held out, a network also learns the noise."""
 FEWEST_GROUPS = 10
-"""Held-out windows apart in time or series, of fewer nobody can say that the last value would do as well."""
+"""Held-out windows apart in time or series, of fewer nobody can say that the last value would do as well, or that
+series surely differ."""
+SURELY, WORTH_SAYING = 2.0, 0.05
+"""Series are said to differ where the loss is lower with each known by more than so many standard errors, and by this
+share of it."""
 NETWORK_ONLY = Decision("network_weight", 1.0, "as asked: the network's whole output counts")
 """In place of a choice: a trained network has this weight."""
+
+
+def choose_series_embedding(
+    network: Network, held: Sequence[Batch], groups: np.ndarray
+) -> tuple[Network, tuple[Decision, ...], tuple[Finding, ...]]:
+    """The network that knows its series one by one, or forgets them (`without_series`) where that is no worse.
+
+    By a standard error, on the `held` out batches. groups (windows): those of one are one observation, as `calibrate`
+    takes them; with fewer than two nothing is decided, as without such an embedding. A finding says where the series
+    differ much.
+    """
+    config, apart = network.config, len(np.unique(groups))
+    if not config.known_series or apart < 2:
+        return network, (), ()
+    unknown = [replace(batch, static_codes=_without_last(batch.static_codes)) for batch in held]
+    (known, counts), (hidden, _) = (losses_of_windows(network, each) for each in (held, unknown))
+    gain, uncertain = mean_gain(hidden - known, counts, groups)
+    kept = gain > uncertain
+    total = max(counts.sum(), 1)
+    with_each, with_none = float(known.sum() / total), float(hidden.sum() / total)
+    figures = (
+        f"on {windows_in_words(groups)}, the loss is {number(with_each)} with each of {config.known_series} series "
+        f"known and {number(with_none)} with none"
+    )
+    must = "is worse by more than" if kept else "would have to be worse by"
+    words = "the network knows which series it is" if kept else "the network does not tell series apart"
+    reason = f"{words}: {figures}, which {must} a standard error of the difference, {number(uncertain, 2)}"
+    found: tuple[Finding, ...] = ()
+    if apart >= FEWEST_GROUPS and gain > max(SURELY * uncertain, WORTH_SAYING * with_none):
+        message = (
+            f"the same history leads to different forecasts in different series: on {windows_in_words(groups)}, the "
+            f"loss is {percent(gain / with_none)} lower with each of {count(config.known_series, 'series', 'series')} "
+            "known than with none"
+        )
+        where = config.channels.static_categories[-1].name
+        found = (Finding("series-differ", message, where, count=config.known_series),)
+    return network if kept else without_series(network), (Decision("series_embedding", kept, reason),), found
+
+
+def _without_last(codes: Tensor) -> Tensor:
+    """Static codes (B, K) with the last column, which series it is, unknown."""
+    return torch.cat([codes[:, :-1], torch.zeros_like(codes[:, -1:])], 1)
 
 
 def losses_by_weight(network: Network, held: Sequence[Prepared], group: Group = ALONE) -> np.ndarray:

@@ -62,7 +62,7 @@ from tsx.workflows.unseen_words import unknown_shares
 MUCH = 0.1
 """Share of the rows held out above which a network is fitted anew to all of them, in place of going on with the newest:
 short series leave it too little to choose a context, a smoothing and its share from."""
-SHAPE = ("season", "context_length", "segment", "hidden_size", "transform", "network_weight")
+SHAPE = ("season", "context_length", "segment", "hidden_size", "transform", "series_embedding", "network_weight")
 """Choices that all rows may let a network make otherwise, whose forecast is then not quite the one that was judged."""
 
 Challenge = Callable[[Forecaster, Panel, Panel, HoldOut | None], Decision | None]
@@ -356,8 +356,14 @@ def _alike(judged: Forecaster, new: Forecaster) -> str:
     """How the new network is made: as the `judged` one, but for what more rows let it choose otherwise."""
     before = {decision.name: decision.value for decision in judged.decisions}
     others = [one for one in new.decisions if one.name in SHAPE and one.value != before.get(one.name, one.value)]
-    changes = [f"{one.name.replace('_', ' ')} {one.value} instead of {before[one.name]}" for one in others]
+    changes = [
+        f"{one.name.replace('_', ' ')} {_word(one.value)} instead of {_word(before[one.name])}" for one in others
+    ]
     return f"made alike but with {and_list(changes)}" if changes else "made alike"
+
+
+def _word(value: Any) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def _with_factors(intervals: Decision, factors: np.ndarray) -> Decision:

@@ -49,7 +49,7 @@ def under_pseudonyms(forecaster: Forecaster, panel: Panel, request: Request) -> 
 
     Raises ConfigError `settings-contradict` for a model that knows its series by their ids, and as `pseudonymous` does.
     """
-    if forecaster.config.series_embedding:
+    if forecaster.config.known_series:
         raise ConfigError(
             "settings-contradict",
             "the model has an embedding of each series and knows them by their ids, so it cannot read pseudonyms",

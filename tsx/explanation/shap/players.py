@@ -82,11 +82,14 @@ class Players:
 def players_of(config: NetworkConfig, question: Question, among: np.ndarray | None = None) -> Players:
     """The players that are asked for, features in the order of the channels and lags upwards.
 
-    Static covariates play where the reference is not the same series, whose statics are the same. `among` (M, bool):
-    the cells that may play; by default all.
+    Static covariates play where the reference is not the same series, whose statics are the same; which series it is,
+    where the network knows any. `among` (M, bool): the cells that may play; by default all.
     """
     cells = cells_of(config)
     play = [lag is not None or question.reference in ("panel", "table") for _, lag in cells]
+    if config.series_embedding and not config.known_series:
+        ids = config.channels.static_categories[-1].name
+        play = [plays and cell != (ids, None) for plays, cell in zip(play, cells)]
     if among is not None:
         play = [plays and bool(may) for plays, may in zip(play, among)]
     return players_among(cells, play, question, [channel.name for channel in config.channels.every], config.segment)
