@@ -62,7 +62,7 @@ def without_series(network: Network) -> Network:
     config = replace(network.config, channels=Channels((*others, replace(ids, vocabulary=()))))
     members = copy.deepcopy(network.members)
     for member in members:
-        table = cast(Member, member).embedding.categories[-1]
+        table = cast(nn.Embedding, member.embedding.categories[-1])
         table.weight = nn.Parameter(table.weight[:1].detach().clone())
     return _filled(network, members, config)
 
