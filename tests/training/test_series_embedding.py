@@ -24,6 +24,7 @@ from tsx.store.forecaster import load_forecaster, save_forecaster
 from tsx.store.manifest import Metrics, TrainingData
 from tsx.training.fit import continue_training, fit_before_holdout, refit
 from tsx.training.validation import choose_series_embedding
+from tsx.wording import percent
 from tsx.workflows.fit import fit_panel
 from tsx.workflows.open_model import under_pseudonyms
 
@@ -92,7 +93,7 @@ def test_series_are_known_where_that_is_better_with_both_losses_and_the_error_ov
     assert f"the loss is {with_each:.4f} with each of 3 series known and {with_none:.4f} with none" in decision.reason
     assert f"{error:.2g}" in decision.reason
     assert "the same history leads to different forecasts in different series" in finding.message
-    assert f"the loss is {100 * (1 - with_each / with_none):.1f} % lower" in finding.message
+    assert f"the loss is {percent(1 - with_each / with_none)} lower" in finding.message
     assert (finding.where, finding.count) == ("category 1", 3)
 
 

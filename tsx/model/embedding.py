@@ -96,6 +96,9 @@ class InputEmbedding(nn.Module):
         with torch.no_grad():
             for table in self.categories.parameters():
                 table[0] = 0.0  # the unknown says nothing until training has met it
+            if config.known_series:
+                *_, ids = self.categories.parameters()
+                ids.zero_()  # each series starts as an unknown one, and is told apart where that helps
         self.words = WordEmbedding(channels.words, config.at_once)
         self.size = len(channels.static_numbers) + EMBEDDING * len(self.categories) + 2 * config.level_inputs
         """E: numbers that describe a window's series."""
