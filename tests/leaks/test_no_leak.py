@@ -99,5 +99,12 @@ def test_the_last_value_is_held_in_the_case_that_is_to_show_that_this_choice_lea
     assert prepared("last value held")[1].network.additive.holds_last_value
 
 
+def test_held_out_windows_decide_on_the_embedding_of_series_in_the_case_that_is_to_show_that_this_leaks_nothing() -> (
+    None
+):
+    decided = {one.name: one.reason for one in prepared("series told apart")[1].decisions}
+    assert "with each of 3 series known" in decided["series_embedding"]
+
+
 def test_there_are_twenty_configurations() -> None:
     assert len({case.name for case in CASES}) >= 20
