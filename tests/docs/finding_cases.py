@@ -50,12 +50,12 @@ from tsx.workflows.promotion import promotion_findings
 
 
 def _doses() -> list[list[str]]:
-    """500 days of four wards, which a seldom dose moves up in two and down in two."""
+    """1,200 days of four wards, which a seldom dose moves up in two and down in two."""
     random = np.random.default_rng(5)
     return [
         [ward, day, f"{20 + sign * 4 * dose + 0.5 * random.normal():.2f}", str(dose)]
         for ward, sign in (("east", 1), ("north", -1), ("south", 1), ("west", -1))
-        for day in days(500)
+        for day in days(1200)
         for dose in (int(random.random() < 0.1),)
     ]
 

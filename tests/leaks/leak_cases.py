@@ -444,7 +444,7 @@ CASES = (
     _case("logarithm asked, segments", ("transform", "log"), ("segment", 3), y="positive"),
     _case("logarithm of zeros", ("transform", "log"), y="counts"),
     _case("last value held", ("transform", "none"), y="price", lengths=(84,) * 4, starts=(0,) * 4),
-    _case("series told apart", past=True, lengths=(290,) * 3, starts=(0,) * 3),
+    _case("series told apart", past=True, lengths=(1040,) * 3, starts=(0,) * 3),
     _case("delay", ("delay", 2)),
     _case("delay, past covariate, gaps", ("delay", 2), past=True, gaps=True),
     _case("counts", ("counts", True), y="counts"),

@@ -45,7 +45,7 @@ FEWEST_WINDOWS = 10
 LONGEST_FUTURE_REACH = 28
 """Steps before its own of which a step reads known-future covariates at most: of days, four weeks. The decoder's work
 grows with the product of this and the horizon."""
-MOST_KNOWN, KNOWN_ROWS = 100, 250
+MOST_KNOWN, KNOWN_ROWS = 100, 1000
 """A series embedding is learnt for at most this many series, of at least this many rows each."""
 T = TypeVar("T")
 

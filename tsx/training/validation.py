@@ -34,8 +34,8 @@ FEWEST_GROUPS = 10
 """Held-out windows apart in time or series, of fewer nobody can say that the last value would do as well, or that
 series surely differ."""
 SURELY, WORTH_SAYING = 2.0, 0.05
-"""Series are said to differ where the loss is lower with each known by more than so many standard errors, and by this
-share of it."""
+"""Series stay known where the loss is lower with each known by more than so many standard errors, since a network that
+learnt with ids does without them worse than one that never had any; it is said where it is lower by this share, too."""
 NETWORK_ONLY = Decision("network_weight", 1.0, "as asked: the network's whole output counts")
 """In place of a choice: a trained network has this weight."""
 
@@ -45,7 +45,7 @@ def choose_series_embedding(
 ) -> tuple[Network, tuple[Decision, ...], tuple[Finding, ...]]:
     """The network that knows its series one by one, or forgets them (`without_series`) where that is no worse.
 
-    By a standard error, on the `held` out batches. groups (windows): those of one are one observation, as `calibrate`
+    By two standard errors, on the `held` out batches. groups (windows): those of one are one observation, as `calibrate`
     takes them; with fewer than two nothing is decided, as without such an embedding. A finding says where the series
     differ much.
     """
@@ -55,7 +55,7 @@ def choose_series_embedding(
     unknown = [replace(batch, static_codes=_without_last(batch.static_codes)) for batch in held]
     (known, counts), (hidden, _) = (losses_of_windows(network, each) for each in (held, unknown))
     gain, uncertain = mean_gain(hidden - known, counts, groups)
-    kept = gain > uncertain
+    kept = gain > SURELY * uncertain
     total = max(counts.sum(), 1)
     with_each, with_none = float(known.sum() / total), float(hidden.sum() / total)
     figures = (
@@ -64,9 +64,9 @@ def choose_series_embedding(
     )
     must = "is worse by more than" if kept else "would have to be worse by"
     words = "the network knows which series it is" if kept else "the network does not tell series apart"
-    reason = f"{words}: {figures}, which {must} a standard error of the difference, {number(uncertain, 2)}"
+    reason = f"{words}: {figures}, which {must} two standard errors of the difference, {number(SURELY * uncertain, 2)}"
     found: tuple[Finding, ...] = ()
-    if apart >= FEWEST_GROUPS and gain > max(SURELY * uncertain, WORTH_SAYING * with_none):
+    if kept and apart >= FEWEST_GROUPS and gain > WORTH_SAYING * with_none:
         message = (
             f"the same history leads to different forecasts in different series: on {windows_in_words(groups)}, the "
             f"loss is {percent(gain / with_none)} lower with each of {count(config.known_series, 'series', 'series')} "
