@@ -45,9 +45,9 @@ def choose_series_embedding(
 ) -> tuple[Network, tuple[Decision, ...], tuple[Finding, ...]]:
     """The network that knows its series one by one, or forgets them (`without_series`) where that is no worse.
 
-    By two standard errors, on the `held` out batches. groups (windows): those of one are one observation, as `calibrate`
-    takes them; with fewer than two nothing is decided, as without such an embedding. A finding says where the series
-    differ much.
+    By two standard errors, on the `held` out batches. groups (windows): those of one are one observation, as
+    `calibrate` takes them; with fewer than two nothing is decided, as without such an embedding. A finding says where
+    the series differ much.
     """
     config, apart = network.config, len(np.unique(groups))
     if not config.known_series or apart < 2:
