@@ -98,3 +98,17 @@ def test_the_newest_third_of_the_stretches_chooses_the_penalty_and_those_that_ov
     assert parts_of(stretches, 2).tolist() == np.repeat([-1] * 6 + [0] * 2 + [1] * 4, 2).tolist()
     assert parts_of(np.array([1, 0]), 5).tolist() == [-1, 1]
     assert parts_of(np.zeros(3, dtype=int), 5).tolist() == [1, 1, 1]
+
+
+def test_an_effect_is_the_weighted_sum_of_what_the_covariates_were_up_to_its_step():
+    network, sample, *_ = prepared(panel_of(5.0, 0.3, 1), 1)
+    effects, scaler = network.additive.effects, network.scaler
+    effects.weights.copy_(torch.randn(len(effects.weights), generator=torch.Generator().manual_seed(0)))
+    found = effects(sample, scaler.covariate_scale, scaler.typical_scale)
+    promotion = torch.cat([sample.past[..., 1], sample.future[..., 0]], 1) / scaler.covariate_scale[0]
+    known = torch.cat([promotion[:, :1].expand(-1, effects.reach), promotion], 1).numpy()
+    weights = effects.weights.numpy()[::-1]
+    complete = np.flatnonzero(~np.isnan(known).any(1))
+    for window in complete[[0, -1]]:
+        expected = np.convolve(known[window], weights, "valid") * float(sample.usual_scale[window])
+        np.testing.assert_allclose(found[window].numpy(), expected, rtol=1e-4, atol=1e-4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv1d
 
 from tsx.model.batch import Batch
 from tsx.model.embedding import carried_forward
@@ -39,7 +40,8 @@ class KnownEffects(nn.Module):
     def forward(self, batch: Batch, covariate_scale: Tensor, typical_scale: Tensor) -> Tensor:
         """(B, T + H): the effect at every lag and step, behind the link. Scales of covariates (C - 1), of the target
         (): those of the panel (`WindowScaler`)."""
-        effects: Tensor = self.sequences(batch, covariate_scale) @ self.weights
+        values = self._values(batch, covariate_scale).transpose(1, 2)
+        effects: Tensor = conv1d(values, self.weights.unflatten(0, (self.given, -1))[None])[:, 0]
         return effects * self.unit(batch, typical_scale)[:, None]
 
     def unit(self, batch: Batch, typical_scale: Tensor) -> Tensor:
@@ -50,6 +52,13 @@ class KnownEffects(nn.Module):
     def sequences(self, batch: Batch, covariate_scale: Tensor) -> Tensor:
         """(B, T + H, F (K + 1)): at every lag and step each covariate K to 0 steps before, in its deviations.
 
+        What `forward` weighs and adds up, all of it side by side, as a regression reads it.
+        """
+        return self._values(batch, covariate_scale).unfold(1, self.reach + 1, 1).flatten(2)
+
+    def _values(self, batch: Batch, covariate_scale: Tensor) -> Tensor:
+        """(B, K + T + H, F): the covariates in their deviations.
+
         A missing value is the one before it, or the mean; before the context is what its first lag is.
         """
         values = torch.cat([batch.past[..., self.position], batch.future[..., : self.given]], 1)
@@ -58,4 +67,4 @@ class KnownEffects(nn.Module):
         filled = values if surely(observed) else carried_forward(values, observed)
         filled = (filled / scale).clamp(-FARTHEST, FARTHEST)
         before = filled[:, :1].expand(-1, self.reach, -1)
-        return torch.cat([before, filled], 1).unfold(1, self.reach + 1, 1).flatten(2)
+        return torch.cat([before, filled], 1)
