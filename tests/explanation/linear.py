@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class Weighted(nn.Module):
         return Frame(none, one, covariates, covariates + 1)
 
     def encode(self, batch: Batch, frame=None) -> Encoded:
-        return Encoded(*([None] * 2), batch.past, *([None] * 8))  # type: ignore[arg-type]
+        return Encoded(**{each.name: batch.past if each.name == "lags" else None for each in fields(Encoded)})
 
     def forward(self, batch: Batch) -> Tensor:
         parts = self.components(batch)
