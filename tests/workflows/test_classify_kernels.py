@@ -11,8 +11,8 @@ import pytest
 
 import tsx
 from tests.stored import manifest_of
-from tsx.explanation.classes.checks import randomised_networks
 from tsx.spec.channels import Channel, Channels
+from tsx.spec.classifier import KERNELS
 from tsx.spec.settings import Settings
 from tsx.store.classifier import load_classifier
 from tsx.training.class_plan import plan_kernels
@@ -76,8 +76,8 @@ def test_explanations_add_up_and_are_refuted_without_the_kernels_coefficients(
     found = tsx.explain(waves(), model=fitted[1], windows=6, max_evals=300, out=tmp_path / "report")
     checks = {check.name: check for check in found.checks}
     assert checks["additivity"].verdict == "pass"
-    labels = [name for name, _ in randomised_networks(fitted[0].classifier.network)]
-    assert labels[0] == "regression, trees on summaries and kernels"
+    assert fitted[0].classifier.network.weight(KERNELS)
+    assert "kernels" in found.tables["randomised_layers"]["layers"][0]
 
 
 def test_an_update_goes_on_with_kernels(fitted: tuple[ClassifierFit, Path], tmp_path: Path) -> None:

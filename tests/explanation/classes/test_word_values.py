@@ -12,8 +12,8 @@ import torch
 
 from tests.explanation.handmade_classes import Series, classifier_of, panel_of
 from tsx.explanation.classes.cells import LENGTH, SeriesCells
-from tsx.explanation.classes.checks import randomised_networks
 from tsx.explanation.classes.explain import explain_classifier
+from tsx.explanation.classes.randomised import randomised_networks
 from tsx.model.classifier import Classifier
 from tsx.spec.settings import Question
 
@@ -79,7 +79,8 @@ def test_the_words_of_a_time_are_a_player_with_the_value_of_the_definition() -> 
 
 def test_what_stands_for_words_is_randomised_too() -> None:
     model = classifier()
-    last = list(randomised_networks(model.network))[-1][1]
+    batch = model.sequences(panel_of(some_series(), statics=False)).cut(np.arange(8))
+    last = list(randomised_networks(model.network, batch))[-1][1]
     before, after = (network.members[0].words.tables[0].weight for network in (model.network, last))
     assert not torch.equal(before, after)
 

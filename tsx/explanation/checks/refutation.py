@@ -43,6 +43,7 @@ class Randomised:
     Adebayo et al. print it) and signed_correlation (of the signed values, every window, player and step a pair, after
     what no weight contributes is taken away). `learned`: the size of the learned part over that of all values.
     `any_value`: whether there is any value other than zero. `network_adds`: whether the network adds to the forecast.
+    `several`: whether more than one input has such a value, as it was learnt or randomised.
     """
 
     figure: float
@@ -50,6 +51,7 @@ class Randomised:
     learned: float
     any_value: bool = True
     network_adds: bool = True
+    several: bool = True
 
 
 @dataclass(frozen=True)

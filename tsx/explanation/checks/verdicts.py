@@ -328,6 +328,12 @@ def randomised_layers(randomised: Randomised) -> Judgement:
             "layers could change nothing."
         )
         return 0.0, "weak", sentence
+    if not randomised.several:
+        sentence = (
+            "Whatever was learnt, one input alone moves the forecast, so that randomising the network's layers could "
+            "not put another before it: this check cannot tell."
+        )
+        return 0.0, "weak", sentence
     verdict = low(randomised.figure, *RANDOMISED_LAYERS)
     ranks = float(randomised.table["rank_correlation"][-1])
     words = {

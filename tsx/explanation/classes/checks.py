@@ -5,9 +5,8 @@ The checks, their thresholds and verdicts are those of forecasts (`tsx.explanati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +19,7 @@ from tsx.explanation.checks.refutation import NOISE, Randomised, Stability, nois
 from tsx.explanation.checks.repeat_checks import AGAIN, REPLACED, at_a_glance
 from tsx.explanation.checks.verdicts import NOISE_STABILITY, RANDOMISED_LAYERS, Evidence, Halves
 from tsx.explanation.classes.attention import has_attention, shuffled_class_attention
+from tsx.explanation.classes.randomised import randomised_networks
 from tsx.explanation.classes.run import ClassRun, ClassTask
 from tsx.explanation.classes.writer import Explained
 from tsx.explanation.ranks import rank_similarity
@@ -28,21 +28,14 @@ from tsx.model.classifier import CombinedClassifier
 from tsx.panel.sampling import evenly_spaced
 from tsx.progress import SILENT, Progress
 from tsx.progress import task as stage
-from tsx.wording import and_list
 
-PARTS_OF_A_NETWORK = {
-    "classes": ("head",),
-    "pooling and convolutions": ("pooling", "stem"),
-    "encoders": ("forward_encoder", "backward_encoder"),
-    "categories and words": ("categories", "words"),
-}
-"""Trained modules from the output downwards: what is randomised one after the other."""
 ALIKE = 1e-6
 """Probabilities nearer to 0 or 1 than this have lost the digits that log-odds need."""
 WORDS = (
     ("forecasts better", "classifies better"),
     ("forecasts no better", "classifies no better"),
     ("the explained forecasts", "the explained predictions"),
+    ("the network's layers", "the parts that count"),
     ("a single forecast was", "a single series was"),
     ("forecasts", "series"),
     ("forecast", "prediction"),
@@ -157,20 +150,24 @@ class ClassRepeats:
 
     def _randomised(self, pairs: int | None) -> Randomised:
         """Randomise the parts from the output downwards, and compare the SHAP values each time."""
-        values, labels, correlations = self.own(pairs), [], []
-        for label, network in randomised_networks(self.task.classifier.network):
+        task, values = self.task, self.own(pairs)
+        labels, correlations, moving = [], [], np.abs(values).max((0, 2)) > 0
+        for label, network in randomised_networks(task.classifier.network, task.cells.batch(task.references)):
             other = self.values(self.rows, pairs, network)
             sizes = [np.abs(each).mean(0) for each in (values, other)]
             labels.append(label)
             correlations.append((rank_similarity(*sizes), rank_similarity(values, other)))
+            moving |= np.abs(other).max((0, 2)) > 0
         table = pl.DataFrame(
             {
                 "layers": labels,
                 "rank_correlation": [each for each, _ in correlations],
                 "signed_correlation": [each for _, each in correlations],
-            }
+            },
+            schema={"layers": pl.String, "rank_correlation": pl.Float64, "signed_correlation": pl.Float64},
         )
-        return Randomised(correlations[-1][1], table, 1.0, bool(values.any()))
+        figure = correlations[-1][1] if correlations else 0.0
+        return Randomised(figure, table, 1.0, bool(values.any()), several=int(moving.sum()) > 1)
 
     def _stability(self, pairs: int | None) -> Stability:
         return noise_stability(self.own(pairs), self.values(self._with_noise(), pairs))
@@ -187,57 +184,3 @@ class ClassRepeats:
         rows = self.rows.clone()
         rows[:, : steps * channels] += (NOISE * spread * noise).flatten(1).to(rows)
         return rows
-
-
-def randomised_networks(network: CombinedClassifier, seed: int = 0) -> Iterator[tuple[str, CombinedClassifier]]:
-    """The classifier with one more of its parts randomised each time, and the name of that part.
-
-    Coefficients on summaries and on kernels change places with each other; weights of networks become those before
-    training.
-    """
-    changed, config = deepcopy(network), network.config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = CombinedClassifier(config)
-        shuffled = [name for name, shuffle in SHUFFLED.items() if shuffle(changed)]
-    yield and_list(shuffled), changed
-    for name, modules in PARTS_OF_A_NETWORK.items():
-        there = [module for module in modules if any(True for _ in _weights(changed, module))]
-        if not there:
-            continue
-        for module in there:
-            for old, new in zip(_weights(changed, module), _weights(fresh, module), strict=True):
-                old.data.copy_(new.data)
-        yield name, changed
-
-
-def _weights(network: CombinedClassifier, module: str) -> Iterator[Tensor]:
-    for member in network.members:
-        found = getattr(member, module)
-        if found is not None:
-            yield from found.parameters()
-
-
-def _shuffle_coefficients(network: CombinedClassifier) -> bool:
-    return _shuffle(network.summary.coefficients)
-
-
-def _shuffle_leaves(network: CombinedClassifier) -> bool:
-    return _shuffle(network.trees.value)
-
-
-def _shuffle_kernels(network: CombinedClassifier) -> bool:
-    return network.kernels is not None and _shuffle(network.kernels.coefficients)
-
-
-def _shuffle(weights: Tensor) -> bool:
-    weights.copy_(weights.flatten()[torch.randperm(weights.numel()).to(weights.device)].view_as(weights))
-    return True
-
-
-SHUFFLED: dict[str, Callable[[CombinedClassifier], bool]] = {
-    "regression": _shuffle_coefficients,
-    "trees on summaries": _shuffle_leaves,
-    "kernels": _shuffle_kernels,
-}
-"""How the parts that are no networks are randomised, by their names; each says whether there is such a part."""
