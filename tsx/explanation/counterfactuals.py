@@ -138,11 +138,12 @@ class Answer:
 class Search:
     """Looks for changed windows that reach the goal.
 
-    chunk    the windows; its players are the changeable cells, one each
+    chunk    the windows; its players are what may change: a cell each, or the words of a time together
     centers  (W) what the windows' forecasts are around
     donors   (D, M) real windows, whose target is around `donor_centers` (D) while a window's is around its own
     apart    (M) how far values of a cell usually lie apart
     moves    (M, bool) cells that may take values between those of the table
+    words    (M, bool) cells that are codes of words, of which one is as far from the other as any; none without
     """
 
     chunk: Chunk
@@ -151,6 +152,7 @@ class Search:
     donors: Tensor
     apart: Tensor
     moves: Tensor
+    words: Tensor | None = None
 
     def forecasts(self, rows: Tensor, w: int) -> np.ndarray:
         """(n) the last step, or the sum, of windows (n, M) that came from window `w`."""
@@ -159,42 +161,55 @@ class Search:
 
     def answers(self, w: int) -> list[Answer]:
         """Several different answers for window `w`, those that change the fewest inputs first; none where none is."""
-        window, may = self.chunk.cells[w], self._may_change
+        window, may = self.chunk.cells[w], self._player >= 0
         mixed = torch.where(may & ~torch.isnan(self.donors), self.donors, window)
         reached = np.flatnonzero(self.goal.reached(self.forecasts(mixed, w)))
-        far = (mixed - window).abs().div(self.apart).nan_to_num().sum(1).cpu().numpy()
+        far = self._distance(mixed, window).cpu().numpy()
         nearest = reached[np.argsort(far[reached], kind="stable")][:DONORS]
         found = []
         for donor in mixed[torch.from_numpy(nearest)]:
             changed = self._fewest(window, donor, w)
             cells = self._least(window, torch.where(changed, donor, window), w)
-            size = float((cells - window).abs().div(self.apart).nan_to_num().sum())
-            found.append((int(changed.sum()), size, Answer(cells, changed, float(self.forecasts(cells[None], w)[0]))))
+            answer = Answer(cells, changed, float(self.forecasts(cells[None], w)[0]))
+            found.append((len(self.changed(answer)), float(self._distance(cells[None], window)), answer))
         kept: list[Answer] = []
         for _, _, each in sorted(found, key=lambda item: item[:2]):
             if len(kept) < SHOWN and all(_alike(each.changed, other.changed) <= ALIKE for other in kept):
                 kept.append(each)
         return kept
 
+    def changed(self, answer: Answer) -> np.ndarray:
+        """The players whose cells an answer changes, in the order of the cells."""
+        players = self.chunk.players.of_cell[answer.changed.cpu().numpy()]
+        return np.array(list(dict.fromkeys(players.tolist())), dtype=np.int64)
+
     @property
-    def _may_change(self) -> Tensor:
-        return torch.from_numpy(self.chunk.players.of_cell >= 0).to(self.chunk.cells.device)
+    def _player(self) -> Tensor:
+        """(M) which player a cell is of, -1: it may not change."""
+        return torch.from_numpy(self.chunk.players.of_cell).long().to(self.chunk.cells.device)
+
+    def _distance(self, cells: Tensor, window: Tensor) -> Tensor:
+        """(n) how far windows (n, M) are from `window` (M), each cell by how far its values usually lie apart."""
+        apart = (cells - window).abs().div(self.apart).nan_to_num()
+        if self.words is not None:
+            apart = torch.where(self.words, (cells != window).to(apart.dtype), apart)
+        return apart.sum(1)
 
     def _fewest(self, window: Tensor, donor: Tensor, w: int) -> Tensor:
-        """(M, bool) cells of `donor` that are enough, none of which can go back to the window's own by itself."""
+        """(M, bool) cells of `donor` that are enough; no player can go back to the window's own by itself."""
         changed = (donor != window) & ~(torch.isnan(donor) & torch.isnan(window))
+        player = self._player
         for _ in range(ROUNDS):
-            cells = torch.nonzero(changed)[:, 0]
-            if len(cells) < 2:
+            players = torch.unique(player[changed])
+            if len(players) < 2:
                 break
-            without = changed.expand(len(cells), -1).clone()
-            without[torch.arange(len(cells)), cells] = False
+            without = changed & (player != players[:, None])
             lacking = self.goal.lacking(self.forecasts(torch.where(without, donor, window), w))
-            order = cells[torch.from_numpy(np.argsort(lacking, kind="stable"))]
+            order = players[torch.from_numpy(np.argsort(lacking, kind="stable"))]
             # the first c of them go back together, those first that are missed least
-            rank = torch.full_like(changed, len(cells), dtype=torch.long)
-            rank[order] = torch.arange(len(cells), device=rank.device)
-            together = changed & (rank >= torch.arange(1, len(cells), device=rank.device)[:, None])
+            places = torch.full((len(self.chunk.players) + 1,), len(players), device=player.device)
+            places[order] = torch.arange(len(players), device=player.device)
+            together = changed & (places[player] >= torch.arange(1, len(players), device=player.device)[:, None])
             enough = np.flatnonzero(self.goal.reached(self.forecasts(torch.where(together, donor, window), w)))
             if not len(enough):
                 break
@@ -292,11 +307,11 @@ def _measure(context: Context, results: Results) -> Measured:
         changed = [unflatten(each.cells[None], context.config, batch, torch.tensor([w])) for each in answers]
         apart = [distances(context.network, each, context.population)[0] for each in changed]
         for number, (each, (distance, unusual)) in enumerate(zip(answers, apart, strict=True), 1):
-            row = {"number": number, "after": each.forecast, "changed": int(each.changed.sum())}
+            row = {"number": number, "after": each.forecast, "changed": len(search.changed(each))}
             windows.append({**keys, "step": step, "before": before, "distance": distance, "unusual": unusual, **row})
             values = layout.values(series[[w, w]], torch.stack([own, each.cells]).cpu().numpy())
             values[np.abs(values) < ROUNDING * np.abs(values).max(0)] = 0.0
-            of_players = search.chunk.players.of_cell[each.changed.cpu().numpy()]
+            of_players = search.changed(each)
             inputs.append(
                 who[of_players].with_columns(
                     *(pl.lit(value).alias(name) for name, value in keys.items()),

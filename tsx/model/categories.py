@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -261,6 +261,14 @@ def codes_of(labels: pl.DataFrame, vocabulary: dict[str, tuple[str, ...]], rows:
 def readable(entry: str) -> str | None:
     """The word that an entry of a vocabulary stands for; None where it does not say."""
     return entry.removeprefix(WORD) if entry.startswith(WORD) or not entry.startswith(FORMS) else None
+
+
+def shown_words(channel: Channel, codes: Sequence[int]) -> str:
+    """The words of one time, by their codes: those that can be read by name, of the others that there are some."""
+    entries = [channel.vocabulary[code - 1] if code > OTHER else "" for code in codes]
+    words = [entry for entry in entries if not entry.startswith(PART)]
+    named = [name for entry in words if (name := readable(entry))]
+    return " + ".join([*named, *(["an unknown word"] if len(named) < len(words) or not words else [])])
 
 
 def _common_words(column: pl.Series) -> tuple[str, ...]:

@@ -54,6 +54,13 @@ class SeriesCells:
         return self.steps * len(self.config.channels.time_varying)
 
     @property
+    def words(self) -> np.ndarray:
+        """(M, bool): which cells are codes of words over time."""
+        found = np.zeros(len(self.keys), dtype=np.bool_)
+        found[len(found) - 1 - self.steps * sum(self.config.at_once) : -1] = True
+        return found
+
+    @property
     def features(self) -> list[str]:
         """The features in the order of the channels."""
         return [*(channel.name for channel in self.config.channels.every), LENGTH]

@@ -7,7 +7,7 @@ classifier says the class, with its threshold or costs. Every answer is a series
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -20,10 +20,12 @@ from tsx.explanation.classes.run import ClassTask
 from tsx.explanation.counterfactuals import ANSWERED, ROUNDING, Goal, Search, few_values
 from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import Game
+from tsx.explanation.shap.players import Players
+from tsx.model.categories import NO_WORD, shown_words
 from tsx.model.choosing import SECOND
 from tsx.model.classifier import CombinedClassifier
 from tsx.spec.settings import Choosing, Question
-from tsx.wording import column_list, count, verb
+from tsx.wording import and_list, column_list, count, verb
 
 
 def wanted_class(text: str, label: str, classes: tuple[str, ...]) -> int:
@@ -63,48 +65,98 @@ def least_margin(choosing: Choosing, wanted: int) -> float:
     return log_odds if wanted == SECOND else -log_odds
 
 
-def changeable_channels(task: ClassTask) -> tuple[str, ...]:
-    """The columns over time that may change: those that are named, or all. Raises ConfigError `column-not-found`."""
-    names = [channel.name for channel in task.classifier.config.channels.time_varying]
-    for name in task.question.changeable:
-        if name not in names:
-            raise ConfigError(
-                "column-not-found",
-                f"the classifier reads no column {name!r} over time; it reads {column_list(names)}",
-                hint="name some of these with --changeable",
-                where="changeable",
-            )
-    return task.question.changeable or tuple(names)
+@dataclass(frozen=True)
+class Changeable:
+    """The columns over time that may change: of numbers, which take other values, and of words."""
+
+    numbers: tuple[str, ...]
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(cls, task: ClassTask) -> Changeable:
+        """Those that are named, or all. Raises ConfigError `column-not-found`."""
+        channels, named = task.classifier.config.channels, task.question.changeable
+        names = [channel.name for channel in channels.over_time]
+        for name in named:
+            if name not in names:
+                raise ConfigError(
+                    "column-not-found",
+                    f"the classifier reads no column {name!r} over time; "
+                    + (f"it reads {column_list(names)}" if names else "it reads none"),
+                    hint="name some of these with --changeable" if names else "leave --counterfactual out",
+                    where="changeable",
+                )
+        kinds = (channels.time_varying, channels.words)
+        return cls(*(tuple(one.name for one in some if not named or one.name in named) for some in kinds))
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        return (*self.numbers, *self.words)
+
+    @property
+    def sources(self) -> str:
+        """What is taken from other series."""
+        return and_list([*(["values"] if self.numbers else []), *(["words"] if self.words else [])])
+
+    @property
+    def phrase(self) -> str:
+        """What was searched: `with other values of pulse and other words of code`."""
+        kinds = (("values", self.numbers), ("words", self.words))
+        return f"with {and_list([f'other {kind} of {column_list(some)}' for kind, some in kinds if some])}"
+
+    def inputs(self, fewest: int, most: int) -> str:
+        """So many of them, as what a change is of."""
+        word = "input" if self.numbers and self.words else "value" if self.numbers else "time"
+        changed = count(fewest, word) if fewest == most else f"{fewest} to {most} {word}s"
+        return changed if self.numbers else f"the words at {changed}"
 
 
 def search_of(task: ClassTask, rows: Tensor, wanted: int) -> Search:
     """The search among series with these cells (W, M), with the references as donors."""
-    columns, donors = changeable_channels(task), task.references
+    columns, cells = Changeable.of(task), task.cells
     question: Question = replace(task.question, players="cell", group=None)
-    every = task.cells.players(question, np.array([1, 2]))  # a player for each cell, the length too
-    among = np.array([name != LENGTH and name in columns for name in every.feature])
+    every = cells.players(question, np.array([1, 2]))  # a player for each cell, the length too
+    among = np.array([name != LENGTH and name in columns.every for name in every.feature])
     of_cell = np.where(among[every.of_cell], every.of_cell, -1)
     players = replace(every, of_cell=of_cell)
     goal = Goal("above", least_margin(task.classifier.choosing, wanted))
-    chunk = Chunk(margin_game(task.classifier.network, task.cells, wanted), rows, [], players)
+    chunk = Chunk(margin_game(task.classifier.network, cells, wanted), rows, [], players)
+    donors, words = _with_words_alone(task.references, of_cell, cells.words), torch.from_numpy(cells.words)
     spread = (donors - donors.nanmean(0)).square().nanmean(0).sqrt().nan_to_num()
-    names = [name for name, _ in task.cells.keys]
-    moves = ~few_values(donors, names, list(columns))
-    return Search(chunk, goal, np.zeros(len(rows)), donors, spread.clamp(min=1e-12), moves)
+    names = [name for name, _ in cells.keys]
+    words = words.to(donors.device)
+    moves = ~few_values(donors, names, columns.numbers) & ~words
+    return Search(chunk, goal, np.zeros(len(rows)), donors, spread.clamp(min=1e-12), moves, words)
+
+
+def _with_words_alone(references: Tensor, of_cell: np.ndarray, words: np.ndarray) -> Tensor:
+    """The references (R, M), in which a time without a word is missing: it is no donor, as a missing value is none."""
+    donors = references.clone()
+    for player in np.unique(of_cell[words & (of_cell >= 0)]):
+        own = torch.from_numpy(np.flatnonzero(of_cell == player)).to(donors.device)
+        empty = (donors[:, own] == NO_WORD).all(1)
+        donors[:, own] = donors[:, own].masked_fill(empty[:, None], torch.nan)
+    return donors
 
 
 def counterfactuals(task: ClassTask) -> tuple[dict[str, pl.DataFrame], tuple[str, ...]]:
     """The tables, and a sentence, on what would give the first series the wanted label.
 
     counterfactual_series  id, wanted, number (of the answer, 0: it has the label), before, after, changed
-    counterfactuals        id, number, feature, lag, value, changed_to
+    counterfactuals        id, number, feature, lag, value, changed_to; of a classifier that reads words word and
+                           changed_to_word, too
 
-    `before` and `after` are probabilities of the wanted class.
+    `before` and `after` are probabilities of the wanted class. Words that the classifier does not know have no name.
     """
     assert task.question.counterfactual is not None
     classifier, label = task.classifier, str(task.classifier.schema.label)
     classes = classifier.config.classes
     wanted = wanted_class(task.question.counterfactual, label, classes)
+    what, columns = f"{label} = {classes[wanted]}", Changeable.of(task)
+    if not columns.every:
+        return {}, (
+            f"Nothing could be changed to give a series the label {what}: the classifier reads no column over time.",
+        )
     rows = task.rows[:ANSWERED]
     search = search_of(task, rows, wanted)
     players = search.chunk.players
@@ -135,12 +187,13 @@ def counterfactuals(task: ClassTask) -> tuple[dict[str, pl.DataFrame], tuple[str
 
         if not answers:
             series.append(row(0, before, 0) if there else row(None, None, None))
-        sizes += [int(answers[0].changed.sum())] if answers else []
+        sizes += [len(search.changed(answers[0]))] if answers else []
         for number, each in enumerate(answers, 1):
-            series.append(row(number, p(each.cells), int(each.changed.sum())))
-            values = task.cells.shown(torch.stack([own, each.cells]).cpu().numpy(), classifier.location, players)
+            changed = search.changed(each)
+            series.append(row(number, p(each.cells), len(changed)))
+            both = torch.stack([own, each.cells]).cpu().numpy()
+            values = task.cells.shown(both, classifier.location, players)
             values[np.abs(values) < ROUNDING * np.nanmax(np.abs(values), axis=0, initial=0.0)] = 0.0
-            changed = players.of_cell[each.changed.cpu().numpy()]
             inputs.append(
                 ids[np.zeros(len(changed), np.int64)].with_columns(
                     pl.lit(number, pl.Int64).alias("number"),
@@ -148,15 +201,29 @@ def counterfactuals(task: ClassTask) -> tuple[dict[str, pl.DataFrame], tuple[str
                     pl.Series("lag", [players.lag[k] for k in changed], dtype=pl.Int64),
                     pl.Series("value", values[0, changed]).fill_nan(None),
                     pl.Series("changed_to", values[1, changed]).fill_nan(None),
+                    *(
+                        pl.Series(name, [_words(task, players, k, cells) for k in changed], dtype=pl.String)
+                        for name, cells in zip(("word", "changed_to_word"), both)
+                        if columns.words
+                    ),
                 )
             )
     tables = {"counterfactual_series": pl.concat(series)}
     if inputs:
         tables["counterfactuals"] = pl.concat(inputs)
-    return tables, (_sentence(f"{label} = {classes[wanted]}", tally, sizes, changeable_channels(task)),)
+    return tables, (_sentence(what, tally, sizes, columns),)
 
 
-def _sentence(what: str, tally: dict[str, int], sizes: list[int], columns: tuple[str, ...]) -> str:
+def _words(task: ClassTask, players: Players, player: int, cells: np.ndarray) -> str | None:
+    """The words of a player in a series' cells (M); None where it has none, or is a number."""
+    channels = {channel.name: channel for channel in task.classifier.config.channels.words}
+    own = np.flatnonzero(players.of_cell == player)
+    codes = [int(code) for code in cells[own] if code != NO_WORD]
+    channel = channels.get(str(players.feature[player]))
+    return None if channel is None or not codes else shown_words(channel, codes)
+
+
+def _sentence(what: str, tally: dict[str, int], sizes: list[int], columns: Changeable) -> str:
     total = sum(tally.values())
     parts = []
     if tally["already"]:
@@ -164,11 +231,8 @@ def _sentence(what: str, tally: dict[str, int], sizes: list[int], columns: tuple
             f"{tally['already']} of {count(total, 'series', 'series')} {verb(tally['already'], 'has')} it already"
         )
     if sizes:
-        fewest, most = min(sizes), max(sizes)
-        values = count(fewest, "value") if fewest == most else f"{fewest} to {most} values"
-        parts.append(f"for {tally['found']} of {total} a change of {values} is enough")
+        changes = columns.inputs(min(sizes), max(sizes))
+        parts.append(f"for {tally['found']} of {total} a change of {changes} is enough")
     if tally["none"]:
-        parts.append(f"for {tally['none']} of {total} none was found among the values of other series")
-    return (
-        f"What would give a series the label {what}, with other values of {column_list(columns)}: {'; '.join(parts)}."
-    )
+        parts.append(f"for {tally['none']} of {total} none was found among the {columns.sources} of other series")
+    return f"What would give a series the label {what}, {columns.phrase}: {'; '.join(parts)}."

@@ -61,9 +61,11 @@ def changes_in_words(answer: int | None, changes: pl.DataFrame | None) -> str:
         return "it is there already"
     if changes is None or changes.is_empty():
         return "nothing was found"
-    shown = [
-        f"{player_words(row['feature'], row['lag'])} is {number(row['changed_to'])} instead of {number(row['value'])}"
-        for row in changes.head(MOST_CHANGES).iter_rows(named=True)
-    ]
+    shown = []
+    for row in changes.head(MOST_CHANGES).iter_rows(named=True):
+        after, before = number(row["changed_to"]), number(row["value"])
+        if row.get("changed_to_word") is not None:
+            after, before = row["changed_to_word"], row["word"] or "no word"
+        shown.append(f"{player_words(row['feature'], row['lag'])} is {after} instead of {before}")
     more = changes.height - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
