@@ -13,6 +13,7 @@ import torch
 import tsx
 from tests.stored import manifest_of, tree
 from tests.workflows.test_classify import stays
+from tsx.cli.main import main
 from tsx.errors import TsxError
 from tsx.store.classifier import load_classifier
 
@@ -57,6 +58,32 @@ def test_many_new_series_are_learnt_from_and_the_classifier_is_judged_on_them_al
     assert after.choosing == before.choosing
     assert after.training == before.training
     assert manifest_of(model)["settings"]["max_steps"] == 40
+
+
+def test_steps_that_were_asked_for_are_said_so_and_those_that_were_made_are_counted(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members, steps = load_classifier(model)[0].config.members, load_classifier(model)[0].history.steps
+    pl.concat([stays(), more(12, 100)]).write_parquet(tmp_path / "more.parquet")
+    asked = ["--max-steps", "7", "--learning-rate", "1e-4"]
+    assert main(["fit", str(tmp_path / "more.parquet"), "--update", "--model", str(model), *asked]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "update steps 7 — as asked" in shown
+    assert "max steps" not in shown
+    assert f"training {7 * members} steps" in shown
+    after, _ = load_classifier(model)
+    reasons = {each.name: each.reason for each in after.decisions}
+    assert reasons["update_learning_rate"] == "as asked"
+    assert after.history.steps == steps
+
+
+def test_steps_are_counted_of_what_the_networks_read_and_learn_from(tmp_path: Path) -> None:
+    unlabelled = more(9, 100).with_columns(outcome=pl.lit(None, pl.String))
+    table = pl.concat([stays(), unlabelled])
+    tsx.fit(table, label="outcome", model=tmp_path / "model", context_length=8, max_steps=2, hidden_size=2)
+    data = load_classifier(tmp_path / "model")[1].data
+    assert data.series == 60
+    assert data.steps == stays().group_by("stay").len()["len"].clip(0, 8).sum()
 
 
 def test_few_new_series_leave_weights_of_the_parts_and_the_verdict(model: Path) -> None:

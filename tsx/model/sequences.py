@@ -52,6 +52,11 @@ class SequenceBatch:
         return SequenceBatch(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
+def read_steps(panel: Panel, series: np.ndarray, config: ClassifierConfig) -> np.ndarray:
+    """(B) how many steps are read of the `series` (B): the newest, of those longer than the context."""
+    return np.asarray(np.minimum(np.diff(panel.offsets)[series], config.context_length))
+
+
 class Sequences:
     """A panel on the model's device, and how to cut batches of whole series from it.
 
@@ -59,8 +64,7 @@ class Sequences:
     """
 
     def __init__(self, panel: Panel, config: ClassifierConfig, location: np.ndarray, device: str = "cpu") -> None:
-        rows = np.diff(panel.offsets)
-        lengths = np.minimum(rows, config.context_length)
+        rows, lengths = np.diff(panel.offsets), read_steps(panel, np.arange(len(panel)), config)
         self.values = torch.from_numpy(panel.values).to(device)
         self.first = torch.from_numpy(panel.offsets[:-1] + rows - lengths).to(device)
         self.lengths = torch.from_numpy(lengths).to(device)

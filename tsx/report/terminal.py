@@ -79,7 +79,16 @@ DECIDED = {
         "held_out",
     ),
     "Privacy": ("private_epsilon",),
-    "The network": ("cell", "context_length", "segment", "attention", "ensemble", "max_steps", "max_time"),
+    "The network": (
+        "cell",
+        "context_length",
+        "segment",
+        "attention",
+        "ensemble",
+        "max_steps",
+        "max_time",
+        "update_steps",
+    ),
 }
 """Decisions that a user might make otherwise, by what they are about."""
 ASKED = ("since", "counterfactuals", "errors", "interactions", "cohorts", "comparison")

@@ -16,6 +16,7 @@ from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.categories import FEWEST_SERIES
 from tsx.model.classifier import Classifier
+from tsx.model.sequences import read_steps
 from tsx.panel.labels import Classes, find_classes
 from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import unplaced
@@ -182,7 +183,7 @@ def save_fitted(
         fitted.classifier,
         fitted.path,
         data=TrainingData(
-            steps=len(panel.values),
+            steps=int(read_steps(panel, classes.labelled, fitted.classifier.config).sum()),
             series=len(classes.labelled),
             findings=fitted.findings,
             unknown_words=unknown_shares(panel, fitted.classifier.config.channels),

@@ -46,6 +46,8 @@ from tsx.workflows.known_series import known_series
 from tsx.workflows.open_model import open_model
 from tsx.workflows.promotion import promotion
 
+OF_FIT = ("max_steps", "max_time")
+"""Decisions about how long a fit trains: those of an update stand in their place."""
 OF_UPDATES = ("new_rows", "update_steps", "update_learning_rate", "scale", "update_error", "held_out")
 """Decisions of an earlier update, which another one replaces."""
 
@@ -143,11 +145,11 @@ def update_panel(
     training = _training(forecaster, request)
     plan = (
         Decision("new_rows", new, f"steps of {len(panel):,} series that are newer than what the model had learnt from"),
-        Decision("update_steps", training.max_steps, _why(request["max_steps"], "a part of those of the fit")),
+        Decision("update_steps", training.max_steps, why_of(request["max_steps"], "a part of those of the fit")),
         Decision(
             "update_learning_rate",
             training.learning_rate,
-            _why(request["learning_rate"], "lower than in the fit, so that what was learnt is not lost"),
+            why_of(request["learning_rate"], "lower than in the fit, so that what was learnt is not lost"),
         ),
     )
     announce(plan, progress)
@@ -159,7 +161,7 @@ def update_panel(
     on_all_rows = Stage(progress, "on all rows")
     updated = continue_training(start, panel, training, progress=on_all_rows, checkpoints=checkpoints)
     of_update = (*plan, *scale, *evaluation)
-    names = {*OF_UPDATES, *(decision.name for decision in of_update)}
+    names = {*OF_FIT, *OF_UPDATES, *(decision.name for decision in of_update)}
     decisions = (*without(start.decisions, names), *of_update)
     updated = replace(updated, decisions=decisions)
     earlier = manifest.metrics if backtest is None else None
@@ -291,7 +293,8 @@ def _training(forecaster: Forecaster, request: Request) -> TrainingConfig:
     return replace(continuation(forecaster), **{"max_time": None, **given})
 
 
-def _why(given: Any, reason: str) -> str:
+def why_of(given: Any, reason: str) -> str:
+    """Why a setting of an update has its value: because it was `given`, or for this reason."""
     return reason if given is None else "as asked"
 
 

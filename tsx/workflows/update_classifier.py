@@ -38,7 +38,7 @@ from tsx.workflows.fit_classifier import ClassifierFit, check_choosing, check_fl
 from tsx.workflows.known_series import is_as_it_was
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.run import run_of
-from tsx.workflows.update import check_given
+from tsx.workflows.update import OF_FIT, check_given, why_of
 
 
 def update_labels(data: Source, request: Request, progress: Progress) -> ClassifierFit:
@@ -94,9 +94,13 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         training = _training(classifier, request)
         plan = (
             Decision("new_series", new, f"of {count(len(classes.labelled), 'series', 'series')} with a label"),
-            Decision("update_steps", training.max_steps, "a part of those of the fit"),
             Decision(
-                "update_learning_rate", training.learning_rate, "lower than in the fit, so that nothing learnt is lost"
+                "update_steps", training.max_steps, why_of(request.given.get("max_steps"), "a part of those of the fit")
+            ),
+            Decision(
+                "update_learning_rate",
+                training.learning_rate,
+                why_of(request.given.get("learning_rate"), "lower than in the fit, so that nothing learnt is lost"),
             ),
         )
         announce(plan, progress)
@@ -105,7 +109,8 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             updated, held = continue_classifier(classifier, panel, classes, ~known, training, progress, checkpoints)
         of_update = (*plan, *updated.decisions)
-        decisions = (*without(classifier.decisions, {each.name for each in of_update}), *of_update)
+        decisions = (*without(classifier.decisions, {*OF_FIT, *(each.name for each in of_update)}), *of_update)
+        made = updated.history
         updated = replace(
             updated,
             decisions=decisions,
@@ -130,7 +135,9 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         )
         version = save_fitted(fitted, panel, classes, data, manifest.settings, request["keep"])
     findings = (*findings, *checkpoints.findings())
-    return replace(fitted, findings=findings, version=version, run=run, seconds=monotonic() - began)
+    # what is stored keeps the history of the fit, of which the next update makes a part; this run made these steps
+    fitted = replace(fitted, classifier=replace(updated, history=made), findings=findings)
+    return replace(fitted, version=version, run=run, seconds=monotonic() - began)
 
 
 def _check_same(classifier: Classifier, manifest: ClassifierManifest, request: Request) -> None:
