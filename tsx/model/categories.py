@@ -263,11 +263,16 @@ def readable(entry: str) -> str | None:
     return entry.removeprefix(WORD) if entry.startswith(WORD) or not entry.startswith(FORMS) else None
 
 
+def word_names(channel: Channel) -> list[str | None]:
+    """What the codes of a channel stand for, from 1 on: None of parts of words, and of words that cannot be read."""
+    return [None if entry.startswith(PART) else readable(entry) for entry in channel.vocabulary]
+
+
 def shown_words(channel: Channel, codes: Sequence[int]) -> str:
     """The words of one time, by their codes: those that can be read by name, of the others that there are some."""
-    entries = [channel.vocabulary[code - 1] if code > OTHER else "" for code in codes]
-    words = [entry for entry in entries if not entry.startswith(PART)]
-    named = [name for entry in words if (name := readable(entry))]
+    words = [code for code in codes if code == OTHER or not channel.vocabulary[code - 1].startswith(PART)]
+    names = word_names(channel)
+    named = [name for code in words if code > OTHER and (name := names[code - 1])]
     return " + ".join([*named, *(["an unknown word"] if len(named) < len(words) or not words else [])])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
 
@@ -14,6 +15,9 @@ from tests.explanation.handmade_classes import Series, classifier_of, panel_of
 from tsx.explanation.classes.cells import LENGTH, SeriesCells
 from tsx.explanation.classes.explain import explain_classifier
 from tsx.explanation.classes.randomised import randomised_networks
+from tsx.explanation.classes.result import ClassExplanation
+from tsx.explanation.classes.words import word_sentences
+from tsx.explanation.result import GROUPS_ONLY
 from tsx.model.classifier import Classifier
 from tsx.spec.settings import Question
 
@@ -107,3 +111,78 @@ def test_the_words_of_a_series_stand_in_order_with_their_values_and_errors() -> 
         shap = result.lag_importance.filter((pl.col("stay") == f"s{n:03}") & (pl.col("feature") == "event"))
         joined = own.join(shap, on="lag")
         assert joined["shap"].to_list() == pytest.approx(joined["shap_right"].to_list(), abs=1e-6)
+
+
+def strongest_by_hand(result: ClassExplanation, series: list[Series]) -> dict[str, tuple[int, int, float, float]]:
+    """Series and times that hold each known word, the mean SHAP value of these times, and its standard error."""
+    shap = {
+        (row["stay"], row["lag"]): row["shap"]
+        for row in result.lag_importance.filter(pl.col("feature") == "event").iter_rows(named=True)
+    }
+    found = {}
+    for word in ("fall", "rash"):
+        of_series = []
+        for n, one in enumerate(series):
+            lags = [one.length - at for at, event in enumerate(one.events or []) if event and word in event.split()]
+            of_series += [[shap[f"s{n:03}", lag] for lag in lags]] if lags else []
+        times = sum(map(len, of_series))
+        mean = sum(map(sum, of_series)) / times
+        apart = np.array([sum(each) - mean * len(each) for each in of_series])
+        error = float(np.sqrt(np.sum(apart**2) * len(apart) / (len(apart) - 1))) / times
+        found[word] = (len(of_series), times, mean, error)
+    return found
+
+
+def test_words_have_the_mean_of_the_times_that_hold_them_and_an_unknown_one_no_name() -> None:
+    model, series = classifier(), some_series()
+    result = explain_classifier(model, panel_of(series, statics=False), QUESTION, skill={})
+    oracle, profile = strongest_by_hand(result, series), result.tables["word_profile"]
+    assert set(profile["word"]) == {"fall", "rash"}
+    for row in profile.iter_rows(named=True):
+        assert (row["class"], row["feature"]) == ("yes", "event")
+        expected = oracle[row["word"]]
+        assert (row["series"], row["times"]) == expected[:2]
+        assert (row["mean_shap"], row["shap_se"]) == pytest.approx(expected[2:], rel=1e-4)
+    totals = [abs(oracle[word][1] * oracle[word][2]) for word in profile["word"]]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_a_private_explanation_names_no_word_of_few_series() -> None:
+    model, usual = classifier(), [one for seed in range(4) for one in some_series(seed)]
+    once = [
+        replace(one, events=[event and event.replace("rash", "fall") for event in one.events or []]) for one in usual
+    ]
+    series = [*once[:-1], replace(once[-1], events=["rash"] * once[-1].length)]
+    asked = replace(QUESTION, windows=32)
+    found = explain_classifier(model, panel_of(series, statics=False), asked, skill={}, detail=GROUPS_ONLY)
+    assert found.tables["word_profile"]["word"].to_list() == ["fall"]
+    assert not any("rash" in sentence for sentence in found.findings)
+
+
+def test_where_times_play_together_no_word_has_a_value_of_its_own() -> None:
+    question = replace(QUESTION, players="group", group=2)
+    found = explain_classifier(classifier(), panel_of(some_series(), statics=False), question, skill={})
+    assert "word_profile" not in found.tables
+
+
+def test_the_strongest_words_are_named_with_their_direction_and_standard_error() -> None:
+    def row(name: str, word: str, mean: float, error: float) -> dict[str, object]:
+        return {"class": name, "feature": "code", "word": word, "series": 9, "times": 12} | {
+            "mean_shap": mean,
+            "shap_se": error,
+        }
+
+    words = pl.DataFrame(
+        [
+            row("ill", "collapse", 8.25, 0.11),
+            row("ill", "maybe", 0.9, 0.6),
+            row("ill", "walk", -0.5, 0.1),
+            row("well", "walk", 0.4, 0.1),
+        ]
+    )
+    shares = [("ill", "code", 0.9), ("ill", "pulse", 0.1), ("well", "code", 0.02)]
+    features = pl.DataFrame(shares, schema=["class", "feature", "share"], orient="row")
+    assert word_sentences(words, features, ("ill", "well"), "state", "log-odds") == [
+        "Of the words of code, collapse raises the odds of state = ill most (SHAP value 8.25 ± 0.11 in log-odds at a "
+        "time that holds it, 9 series); then walk lowers them (SHAP value -0.500 ± 0.10, 9 series)."
+    ]

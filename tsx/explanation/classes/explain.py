@@ -22,6 +22,7 @@ from tsx.explanation.classes.measures import MEASURES, measure_classes
 from tsx.explanation.classes.pictures import image_profile, series_tables
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.explanation.classes.run import ClassRun, ClassTask, explain_series
+from tsx.explanation.classes.words import WORD_PROFILE, word_profile, word_sentences
 from tsx.explanation.classes.writer import Explained
 from tsx.explanation.drivers import why_unnamed
 from tsx.explanation.knowledge import NO_HOLDOUT
@@ -91,6 +92,10 @@ def explain_classifier(
         why = of_classes(why_unnamed(profile, checks, knowledge))
         label = str(classifier.schema.label)
         drivers = [why] if why else driver_sentences(explained, run.tally, label, explain)
+        words = word_profile(task, scratch.table)
+        if not why:
+            shares = profile.group_by("class", "feature", maintain_order=True).agg(pl.col("share").sum())
+            drivers += word_sentences(words, shares, task.names, label, explain)
     context = ClassContext(task, table)
     inside = measure_classes(context, progress)
     decides = () if context.networks_count else (WITHOUT_NETWORKS,)
@@ -103,6 +108,7 @@ def explain_classifier(
         "lag_profile": profile,
         "curves": curves,
         "randomised_layers": evidence.randomised.table,
+        **({WORD_PROFILE.name: words} if words.height else {}),
         **image_profile(task, run),
         **series_tables(task, run, p),
         **changes,

@@ -28,7 +28,8 @@ class ClassExplanation(Explained):
     tables       among them `memory_needed` (context_length, same_label, kept, moved, series, older: what is left with
                  the newest rows alone), `memory_units` and `retention` (as of forecasters, by direction),
                  `gradient_decay` (lag, mean_norm, share, and the norm by way through the networks), `attention` (lag,
-                 mean, q10, q90, series; with --attention) and `surrogates` (name, fidelity, same_label, terms)
+                 mean, q10, q90, series; with --attention), `surrogates` (name, fidelity, same_label, terms) and, where
+                 times of words play alone, `word_profile` (class, feature, word, series, times, mean_shap, shap_se)
     decisions    what was chosen, with its reason
 
     The other fields are those of `Explained`.

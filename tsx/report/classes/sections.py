@@ -142,6 +142,8 @@ def _drivers(explanation: ClassExplanation) -> Section:
             )
     several = len(explanation.classes) > 1
     tables = [_strongest(explanation) if several else _features(explanation), _lags(explanation)]
+    if "word_profile" in explanation.tables:
+        tables.append(_words(explanation))
     return Section("drivers", "What drives the classes", figures=tuple(figures), tables=tuple(tables))
 
 
@@ -205,6 +207,37 @@ def _lags(explanation: ClassExplanation) -> ReportTable:
         Column("mean SHAP", "number", detail=True),
     )
     return ReportTable("Inputs that matter most", columns, rows, f"in {unit(explanation)}", drawn=True, brief=BRIEF)
+
+
+def _words(explanation: ClassExplanation) -> ReportTable:
+    """The strongest words of each of the first classes."""
+    profile, several = explanation.tables["word_profile"], len(explanation.classes) > 1
+    top = profile.group_by("class", maintain_order=True).head(OF_A_CLASS if several else TOP_LAGS)
+    first = explanation.classes[:MOST_CLASSES]
+    rows = tuple(
+        (
+            row["class"],
+            row["feature"],
+            row["word"],
+            number(row["mean_shap"], 3),
+            number(row["shap_se"], 2),
+            number(row["series"]),
+        )
+        for row in top.filter(pl.col("class").is_in(first)).iter_rows(named=True)
+    )
+    return ReportTable(
+        "Words that matter most",
+        (
+            Column(explanation.label),
+            Column("feature", "name"),
+            Column("word", "name"),
+            *numbers("SHAP value", "standard error", "series"),
+        ),
+        rows,
+        f"mean SHAP value of the times that hold the word, in {unit(explanation)}; first what all its times add up to "
+        f"most of; {count(profile.height, 'row')} in word_profile.parquet",
+        brief=BRIEF,
+    )
 
 
 def _series(explanation: ClassExplanation) -> Section:
