@@ -164,6 +164,10 @@ def test_the_command_prints_a_screen_and_a_document(
     assert "How far back the model looks" in shown
     assert "state = ill" in shown
     assert "probability" in shown
+    assert main([*asked, "--out", str(tmp_path / "c"), "--report", "md", "--full"]) == 0
+    assert "How far back the model looks" in capsys.readouterr().out
+    assert main([*asked, "--out", str(tmp_path / "d"), "--report", "md"]) == 0
+    assert "What drives the classes" not in capsys.readouterr().out
     assert main([*asked, "--out", str(tmp_path / "b"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["explain"] == "log-odds"

@@ -76,7 +76,7 @@ def _write_and_say(console: Console, arguments: Arguments, explanation: Explaine
         noticed = console.told(explanation.noticed)
         files = [str(path) for path in paths]
         console.document({**explanation.summary(), "noticed": noticed, "files": files}, failed)
-    elif "terminal" in kinds:
+    elif "terminal" in kinds or arguments["full"]:
         from tsx.report.terminal import render_explanation, render_explanation_in_full
 
         console.show((render_explanation_in_full if arguments["full"] else render_explanation)(explanation))

@@ -359,7 +359,9 @@ REPORT = declare(
     choices=REPORTS,
     output=True,
 )
-FULL = declare("full", bool, False, "Show all of it on the terminal.", group=OUTPUT, only="command")
+FULL = declare(
+    "full", bool, False, "Show all of it on the terminal, whatever --report says.", group=OUTPUT, only="command"
+)
 OUT_FOLDER = declare(
     "out", str, DEFAULT_REPORT, "Folder to write.", group=OUTPUT, metavar="DIR", kind="path", output=True
 )
