@@ -7,6 +7,7 @@ from dataclasses import replace
 import polars as pl
 
 from tsx.explanation.classes.checks import of_classes
+from tsx.explanation.classes.drivers import LEAST
 from tsx.explanation.classes.game import LOG_ODDS
 from tsx.explanation.classes.result import ClassExplanation
 from tsx.panel.calendar import Calendar
@@ -19,7 +20,7 @@ from tsx.report.sections.counterfactuals import changes_in_words
 from tsx.report.sections.method import advice
 from tsx.report.summaries import class_figures_tables
 from tsx.spec.metrics import SHOWN_CLASS_METRICS
-from tsx.wording import NOT_DEFINED, count, fixed, number, percent, verb
+from tsx.wording import NOT_DEFINED, and_list, count, fixed, number, percent, verb
 
 TOP_FEATURES, TOP_LAGS, OF_A_CLASS, BRIEF = 12, 10, 3, 6
 MOST_SERIES, MOST_CLASSES = 20, 12
@@ -144,7 +145,25 @@ def _drivers(explanation: ClassExplanation) -> Section:
     tables = [_strongest(explanation) if several else _features(explanation), _lags(explanation)]
     if "word_profile" in explanation.tables:
         tables.append(_words(explanation))
-    return Section("drivers", "What drives the classes", figures=tuple(figures), tables=tuple(tables))
+    said = () if several else why_orders_differ(explanation.by_feature())
+    return Section("drivers", "What drives the classes", said, tuple(figures), tuple(tables))
+
+
+def why_orders_differ(features: pl.DataFrame) -> tuple[str, ...]:
+    """A sentence where a feature that is shown has a larger share than another whose values add up to more; none where
+    both say the same of all that count. `features`: feature, share, mean_abs_shap, by their shares."""
+    counting = features.filter(pl.col("share") >= LEAST).select("feature", "mean_abs_shap").rows()
+    for k, (feature, size) in enumerate(counting):
+        larger = [name for name, other in counting[k + 1 :] if other > size]
+        if larger:
+            than = (
+                f"{feature_words(feature)} has a larger share than {and_list([feature_words(each) for each in larger])}"
+            )
+            return (
+                "Shares are of squared SHAP values, in which few large ones count for more than many small ones: "
+                f"{than}, though the sizes of its values add up to less.",
+            )
+    return ()
 
 
 def _features(explanation: ClassExplanation) -> ReportTable:
