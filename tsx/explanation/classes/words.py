@@ -15,7 +15,7 @@ from tsx.explanation.classes.drivers import ERRORS, LEAST, MOST_CLASSES, NAMED
 from tsx.explanation.classes.game import LOG_ODDS
 from tsx.explanation.classes.run import ClassTask
 from tsx.explanation.measure import TableSpec
-from tsx.model.categories import word_names
+from tsx.model.categories import OTHER, word_names
 from tsx.wording import count, number
 
 FEWEST = 3
@@ -39,10 +39,12 @@ def word_profile(task: ClassTask, path: Path) -> pl.DataFrame:
     `shap_se` its standard error over `series` drawn at random, for a ratio (Cochran 1977, *Sampling Techniques*, 6.4).
     Words are sorted by what all their times add up to. Empty where no time of words is a player by itself.
     """
-    found = [part for part in _holding(task) if part.height]
-    if not found:
+    channels = task.classifier.config.channels.words
+    names = [pl.Series([None, *word_names(channel)], dtype=pl.String) for channel in channels]
+    parts = _holding(task, [name.is_not_null().to_numpy() for name in names])
+    if not parts:
         return WORD_PROFILE.empty()
-    held = pl.concat(found)
+    held = pl.concat(parts)
     players = held[PLAYER].unique().to_list()
     every = len(task.players)
     classes = pl.Series(task.names, dtype=pl.String)
@@ -56,17 +58,18 @@ def word_profile(task: ClassTask, path: Path) -> pl.DataFrame:
             (pl.col(ROW) // (every * len(classes))).cast(pl.Int64).alias(SERIES),
             (pl.col(ROW) // every % len(classes)).cast(pl.Int64).alias("class"),
         )
+        .drop(ROW)
         .collect()
     )
     least = max(FEWEST, task.detail.least_group)
     of = ("class", "feature", "word")
     shap, times = pl.col("shap"), pl.col("times")
     frame = (
-        held.join(rows, on=[SERIES, PLAYER])
-        .group_by(*of, SERIES)
+        held.join(rows, on=[SERIES, PLAYER], maintain_order="left_right")  # the same sums, to the last bit
+        .group_by(*of, SERIES, maintain_order=True)
         .agg(shap.sum(), pl.len().alias("times"))
         .with_columns((shap.sum().over(of) / times.sum().over(of)).alias("mean_shap"))
-        .group_by(of)
+        .group_by(of, maintain_order=True)
         .agg(
             pl.len().cast(pl.Int64).alias("series"),
             times.sum().cast(pl.Int64).alias("times"),
@@ -75,26 +78,35 @@ def word_profile(task: ClassTask, path: Path) -> pl.DataFrame:
         )
         .filter(pl.col("series") >= least)
         .with_columns(((pl.col("shap_se") * pl.col("series") / (pl.col("series") - 1)).sqrt() / times).alias("shap_se"))
-        .sort("class", (pl.col("mean_shap") * times).abs(), "feature", "word", descending=[False, True, False, False])
     )
+    frame = frame.with_columns(
+        pl.Series("word", [names[k][code] for k, code in frame.select("feature", "word").rows()], dtype=pl.String),
+        pl.Series("feature", [channels[k].name for k in frame["feature"]], dtype=pl.String),
+    ).sort("class", (pl.col("mean_shap") * times).abs(), "feature", "word", descending=[False, True, False, False])
     named = frame.with_columns(classes.gather(frame["class"]).alias("class"))
     return WORD_PROFILE.frame(named.select(list(WORD_PROFILE.columns)).to_dict())
 
 
-def _holding(task: ClassTask) -> list[pl.DataFrame]:
-    """For each player that is one time of words: the series in which that time holds a known word, and the word."""
+def _holding(task: ClassTask, known: Sequence[np.ndarray]) -> list[pl.DataFrame]:
+    """For each player that is one time of words: the series in which that time holds a word, and its code.
+
+    known  for each channel of words (1 + V, bool): which codes have a name
+    """
     players, cells = task.players, task.rows.cpu().numpy()
-    channels = {channel.name: channel for channel in task.classifier.config.channels.words}
+    numbers = {channel.name: k for k, channel in enumerate(task.classifier.config.channels.words)}
     parts = []
     for player, (feature, lag, oldest) in enumerate(zip(players.feature, players.lag, players.oldest, strict=True)):
-        if feature not in channels or lag is None or lag != oldest:
+        if feature not in numbers or lag is None or lag != oldest:
             continue
-        names = pl.Series([None, *word_names(channels[feature])], dtype=pl.String)
-        codes = cells[:, players.of_cell == player].astype(np.int64).clip(min=0)
-        series = np.repeat(np.arange(len(codes)), codes.shape[1])
-        part = pl.DataFrame({SERIES: series, "word": names.gather(codes.ravel())}).drop_nulls("word")
-        parts.append(part.with_columns(pl.lit(feature).alias("feature"), pl.lit(player, pl.Int64).alias(PLAYER)))
-    return parts
+        channel = numbers[feature]
+        codes = cells[:, players.of_cell == player].astype(np.int64).clip(min=OTHER)
+        series, column = np.nonzero(known[channel][codes])
+        parts.append(
+            pl.DataFrame({SERIES: series, "word": codes[series, column]}).with_columns(
+                pl.lit(player, pl.Int64).alias(PLAYER), pl.lit(channel, pl.Int64).alias("feature")
+            )
+        )
+    return [part for part in parts if part.height]
 
 
 def word_sentences(
