@@ -178,7 +178,7 @@ def test_a_combination_of_one_network_with_full_weight_is_that_network() -> None
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-@pytest.mark.parametrize("telling", ["values", "what is missing"])
+@pytest.mark.parametrize("telling", ["values", "what is missing", "all but an empty column"])
 def test_trees_in_numbers_say_what_scikit_learn_says(classes: int, telling: str) -> None:
     random = np.random.default_rng(0)
     codes = np.arange(200) % classes
@@ -187,7 +187,10 @@ def test_trees_in_numbers_say_what_scikit_learn_says(classes: int, telling: str)
     if telling == "what is missing":
         features[:] = 1.0
         features[codes == 0, 0] = np.nan
-    model = fit_boosting(features, codes, classes, seed=0)
+    learnt = features.copy()
+    if telling == "all but an empty column":
+        learnt[:, 1] = np.nan
+    model = fit_boosting(learnt, codes, classes, seed=0)
     trees = trees_of(model, classes)
     rows, nodes = trees.value.shape
     names = tuple(f"class {k}" for k in range(classes))
@@ -198,6 +201,8 @@ def test_trees_in_numbers_say_what_scikit_learn_says(classes: int, telling: str)
         getattr(walked, field.name).copy_(torch.from_numpy(array))
     said = walked.log_odds(torch.from_numpy(features)).softmax(-1).numpy()
     assert said == pytest.approx(model.predict_proba(features), abs=1e-12)
+    if telling == "all but an empty column":
+        assert 1 not in trees.feature[trees.left != np.arange(nodes)]
 
 
 def test_trees_know_that_a_class_was_not_among_the_series() -> None:

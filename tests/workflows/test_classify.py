@@ -69,6 +69,20 @@ def test_roles_are_found_and_every_choice_has_its_reason(fitted: tuple[Classifie
     assert all(each.reason for each in fitted[0].decisions)
 
 
+def test_columns_with_a_value_in_one_or_two_series_are_read_like_any_other(tmp_path: Path) -> None:
+    rare = stays().with_columns(
+        lab=pl.when(pl.col("stay") == "s005", pl.col("hour") < 3).then(pl.col("noise")),
+        weight=pl.when(pl.col("stay").is_in(["s006", "s007"])).then(70.0 + pl.col("age")),
+    )
+    model = tmp_path / "model"
+    fit = tsx.fit(rare, label="outcome", past=["pulse", "lab"], static=["weight"], model=model, **QUICK)
+    assert fit.metrics.verdict is not None
+    assert fit.metrics.verdict.has_skill
+    said = tsx.classify(rare.drop("outcome"), model=model).frame
+    assert said["p_ward"].is_between(0, 1).all()
+    assert (said["outcome"] == rare.group_by("stay", maintain_order=True).first()["outcome"]).mean() > 0.9
+
+
 def test_a_rising_pulse_is_learnt_and_the_verdict_says_so(fitted: tuple[ClassifierFit, Path]) -> None:
     evaluation = fitted[0].evaluation
     assert [row["model"] for row in evaluation.summary] == [

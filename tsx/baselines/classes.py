@@ -128,7 +128,10 @@ class Trees:
 
 
 def fit_boosting(features: Floats, codes: NDArray[np.int64], classes: int, seed: int) -> Any:
-    """scikit-learn's gradient boosting on features (N, F) and codes (N), of which some of `classes` may be absent."""
+    """scikit-learn's gradient boosting on features (N, F) and codes (N), of which some of `classes` may be absent.
+
+    A feature that is missing in every series is never split on.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
 
     rounds = min(ROUNDS, MOST_TREES // (1 if classes == 2 else classes))
@@ -143,7 +146,13 @@ def fit_boosting(features: Floats, codes: NDArray[np.int64], classes: int, seed:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(features, codes)
+        return model.fit(_without_empty(features), codes)
+
+
+def _without_empty(features: Floats) -> Floats:
+    """Features (N, F) with a constant where all N are missing: scikit-learn finds no bins for such a column, and fails
+    (seen with 1.9.1)."""
+    return np.where(np.isnan(features).all(0), 0.0, features)
 
 
 def boosting_log_probabilities(model: Any, features: Floats, classes: int) -> Floats:
