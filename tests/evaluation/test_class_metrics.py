@@ -209,5 +209,28 @@ def test_the_verdict_names_what_the_simple_classifiers_read(columns: dict[str, t
     codes = np.arange(300) % 2
     strong, weak = (of_scores(size * (2.0 * codes - 1) + np.random.default_rng(3).normal(size=300)) for size in (2, 1))
     held = held_out(weak, strong, weak, codes)
-    sentence = evaluate_classes(held, Schema("position", label="kind", **columns)).verdict.sentence
+    sentence = evaluate_classes(held, Schema("position", label="kind", **columns), ("a", "b")).verdict.sentence
     assert f"logistic regression on {read} is better (" in sentence
+
+
+def test_labels_as_they_are_said_are_counted_like_scikit_learn_does_without_those_left_empty() -> None:
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 2, 200)
+    said = np.where(random.random(200) < 0.3, 1 - codes, codes)
+    empty = random.random(200) < 0.2
+    found = class_metrics.of_said(np.where(empty, -1, said), codes, np.arange(200), 2)
+    kept = ~empty
+    assert found["left_empty"] == pytest.approx(empty.mean())
+    assert found["said_accuracy"] == pytest.approx(sk.accuracy_score(codes[kept], said[kept]))
+    assert found["said_sensitivity"] == pytest.approx(sk.recall_score(codes[kept], said[kept], pos_label=1))
+    assert found["said_specificity"] == pytest.approx(sk.recall_score(codes[kept], said[kept], pos_label=0))
+    for name in ("said_accuracy", "said_sensitivity", "said_specificity", "left_empty"):
+        low, value, high = (found[f"{name}{end}"] for end in ("_low", "", "_high"))
+        assert low < value < high  # type: ignore[operator]
+
+
+def test_of_several_classes_no_label_that_is_said_is_positive() -> None:
+    found = class_metrics.of_said(np.full(30, -1), np.arange(30) % 3, np.arange(30), 3)
+    assert found["said_accuracy"] is None
+    assert found["left_empty"] == 1.0
+    assert not {"said_sensitivity", "said_specificity"} & {*found}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tsx.model.choosing import MOST_SCORES, chosen, held_out_scores, set_sizes
+from tsx.model.choosing import MOST_SCORES, chosen, explain_choosing, held_out_scores, set_sizes
+from tsx.spec.classifier import ClassKind
 from tsx.spec.settings import Choosing
 
 
@@ -58,3 +59,33 @@ def test_costs_move_the_threshold_to_where_both_errors_cost_the_same() -> None:
     cut = Choosing(cost=("fn=9", "fp=1")).cut
     assert cut is not None
     assert 9 * cut == pytest.approx(1 - cut)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind", "positive", "why"),
+    [
+        (("sick", "well"), "text", "well", "of 'sick' and 'well' the later one in the alphabet"),
+        (("0", "1"), "whole", "1", "the larger of '0' and '1'"),
+        (("false", "true"), "boolean", "true", "'true' of 'false' and 'true'"),
+    ],
+)
+def test_of_two_classes_the_positive_one_is_named_with_the_reason(
+    names: tuple[str, str], kind: ClassKind, positive: str, why: str
+) -> None:
+    (decision,) = explain_choosing(Choosing(), names, kind)
+    assert (decision.name, decision.value) == ("positive_class", positive)
+    assert decision.reason.startswith(why)
+
+
+def test_costs_and_abstaining_name_the_class_that_they_are_about_and_where_it_is_said() -> None:
+    choosing = Choosing(cost=("fn=10", "fp=1"), abstain=0.1)
+    decided = {each.name: each for each in explain_choosing(choosing, ("sick", "well"), "text")}
+    assert decided["cost"].reason == "as asked: a missed 'well' costs 10, a false one 1"
+    assert decided["threshold"].value == 0.0909
+    assert decided["threshold"].reason.startswith("'well' is said from this probability on, 'sick' below")
+    assert "90 %" in decided["abstain"].reason
+
+
+def test_of_several_classes_only_abstaining_is_to_be_explained() -> None:
+    assert not explain_choosing(Choosing(), ("a", "b", "c"), "text")
+    assert [each.name for each in explain_choosing(Choosing(abstain=0.2), ("a", "b", "c"), "text")] == ["abstain"]

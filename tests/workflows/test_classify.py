@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,12 @@ def test_every_figure_stands_with_its_interval_in_the_terminal_the_page_and_the_
         for words, name in (
             ("macro F1", "macro_f1"),
             ("Brier score", "brier"),
-            ("sensitivity at 90 % specificity", "sensitivity"),
+            ("sensitivity for 'ward' at 90 % specificity", "sensitivity"),
             ("balanced accuracy", "balanced_accuracy"),
             ("calibration error (ECE)", "calibration_error"),
         ):
             value, low, high = (number(row[key], 3) for key in (name, f"{name}_low", f"{name}_high"))  # type: ignore[arg-type]
-            (line,) = re.findall(rf"{re.escape(words)}.{{0,200}}", re.sub(r"<[^>]*>|\s+", " ", text))
+            (line,) = re.findall(rf"{re.escape(words)}.{{0,200}}", _as_read(text))
             assert re.match(rf"{re.escape(words)}[ |]+{value}[ |]+{low} to {high}", line)
 
 
@@ -125,6 +126,11 @@ def test_what_was_decided_for_a_classifier_stands_under_its_own_heading(fitted: 
     shown = _on_a_terminal(fitted[0])
     assert "The classifier\n" in shown
     assert "forecast" not in shown.casefold()
+
+
+def _as_read(text: str) -> str:
+    """A terminal, a page or a card without its marks."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", text)).replace("\\", ""))
 
 
 def _on_a_terminal(fit: ClassifierFit) -> str:
@@ -262,6 +268,24 @@ def test_flags_of_a_forecast_have_no_meaning_for_a_label(flags: dict[str, Any], 
         tsx.fit(stays(20), label="outcome", model=tmp_path / "model", **flags)
     assert raised.value.code == "flags-contradict"
     assert not (tmp_path / "model" / "CURRENT").exists()
+
+
+def test_a_fit_shows_the_rule_by_which_labels_are_said_and_how_good_it_is(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    odd = pl.col("stay").is_in([f"s{k:03}" for k in range(0, 60, 7)])
+    other = pl.when(pl.col("outcome") == "ward").then(pl.lit("home")).otherwise(pl.lit("ward"))
+    unsure = stays().with_columns(outcome=pl.when(odd).then(other).otherwise(pl.col("outcome")))
+    fit = tsx.fit(unsure, label="outcome", model=model, cost="fn=1,fp=9", abstain=0.1, **QUICK)
+    card = next(model.rglob("card.md")).read_text("utf-8")
+    for shown in (_on_a_terminal(fit), fit._repr_html_(), card):
+        shown = _as_read(shown)
+        for words in ("a missed 'ward' costs 1, a false one 9", "'ward' is said from this probability on"):
+            assert words in shown
+        for words in ("sensitivity for 'ward' at 90 % specificity", "sensitivity for 'ward' of the labels said"):
+            assert words in shown
+    row = fit.metrics.summary[0]  # type: ignore[index]
+    assert 0 < row["left_empty"] < 1  # type: ignore[operator]
+    assert row["said_specificity"] > row["said_sensitivity"]  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("flags", [{"keep_together": "age"}, {"threshold": 0.2}, {"abstain": 0.1}, {"shift": 0.1}])

@@ -93,7 +93,8 @@ def test_few_new_series_leave_weights_of_the_parts_and_the_verdict(model: Path) 
     assert fitted.evaluation is None
     assert "of 12 new series" in fitted.reason
     assert torch.equal(before.network.weights, after.network.weights)
-    assert later.metrics.summary == manifest.metrics.summary
+    assert later.metrics.summary == manifest.metrics.of_probabilities().summary  # another threshold says other labels
+    assert any("said_accuracy" in row for row in manifest.metrics.summary or ())
     assert after.choosing.cut == 0.7
     assert fitted.as_frame().height
     assert {each.name for each in fitted.decisions} >= {"new_series", "part_weights", "logistic_penalty"}

@@ -6,19 +6,18 @@ Shapes: N series, K classes, R resamples. Every metric is a function of log prob
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tsx.spec.classifier import POSITIVE
 from tsx.spec.metrics import SPECIFICITY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Metric = Callable[[Floats, Ints, Floats], Floats]
 
-POSITIVE = 1
-"""Of two classes, in their order, the one whose probability is ranked: 1 of 0 and 1, yes of no and yes."""
 BINS = 15
 RESAMPLES = 200
 BIASED = ("calibration_error",)
@@ -116,6 +115,21 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def of_said(said: Ints, codes: Ints, groups: Ints, classes: int, seed: int = 0) -> dict[str, float | None]:
+    """Metrics of labels as they are said, numbers of classes (N), -1 where the label is left empty; as `summary`.
+
+    Accuracy, sensitivity and specificity are of the series whose label is not left empty.
+    """
+    weights, left_out = resampled(groups, len(codes) * classes, seed), said < 0
+    whose = {"said_accuracy": ~left_out}
+    if classes == 2:
+        whose["said_sensitivity"] = ~left_out & (codes == POSITIVE)
+        whose["said_specificity"] = ~left_out & (codes != POSITIVE)
+    right = said == codes
+    shares = {name: _ratio(weights @ (right & them), weights @ them) for name, them in whose.items()}
+    return _with_intervals(shares | {"left_empty": weights @ left_out / weights.sum(1)})
+
+
 def summary(log_p: Floats, codes: Ints, groups: Ints, seed: int = 0) -> dict[str, float | None]:
     """Every metric by name, and the ends of its bootstrap interval, `NAME_low` and `NAME_high`.
 
@@ -124,10 +138,14 @@ def summary(log_p: Floats, codes: Ints, groups: Ints, seed: int = 0) -> dict[str
     is undefined on more than 5 % of the resamples: they lack a class of one or two series.
     """
     weights = resampled(groups, log_p.size, seed)
+    return _with_intervals({name: metric(log_p, codes, weights) for name, metric in METRICS.items()})
+
+
+def _with_intervals(measured: Mapping[str, Floats]) -> dict[str, float | None]:
+    """Each metric, of which there are (1 + R) values, with the ends of its interval."""
     out: dict[str, float | None] = {}
     tail = (1 - LEVEL) / 2
-    for name, metric in METRICS.items():
-        value, *resamples = metric(log_p, codes, weights)
+    for name, (value, *resamples) in measured.items():
         drawn = np.array(resamples)[np.isfinite(resamples)]
         if name in BIASED and len(drawn):
             drawn = np.maximum(drawn + value - np.median(drawn), 0.0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tsx.evaluation.class_metrics import POSITIVE, reliability, summary
+from tsx.evaluation.class_metrics import of_said, reliability, summary
+from tsx.spec.classifier import POSITIVE
 from tsx.spec.schema import Schema
 from tsx.spec.verdict import Verdict
 from tsx.training.classifier import BOOSTING, FREQUENCIES, LOGISTIC, HeldOut
@@ -23,7 +25,9 @@ SIMPLE = {LOGISTIC: "a logistic regression", BOOSTING: "gradient boosting"}
 class ClassEvaluation:
     """How a classifier did on held-out series, beside its parts and simple classifiers.
 
-    summary      a row for each model: its metrics with their intervals (`tsx.evaluation.class_metrics`)
+    summary      a row for each model: its metrics with their intervals (`tsx.evaluation.class_metrics`), and of two
+                 classes the positive one; in that of the classifier, where a threshold, costs or abstaining are asked
+                 for, those of the labels that are said, too
     reliability  of the classifier: the probability said and the frequency seen, in bins of equal count
     """
 
@@ -33,14 +37,24 @@ class ClassEvaluation:
     series: int
 
 
-def evaluate_classes(held: HeldOut, schema: Schema) -> ClassEvaluation:
-    """Every model's metrics, and the verdict on the first of them, of a table with these columns."""
-    rows = tuple(
-        {"model": name, **summary(log_p, held.codes, held.groups)} for name, log_p in held.log_probabilities.items()
-    )
+def evaluate_classes(
+    held: HeldOut, schema: Schema, names: Sequence[str], said: NDArray[np.int64] | None = None
+) -> ClassEvaluation:
+    """Every model's metrics, and the verdict on the first of them, of a table with these columns.
+
+    names  (K) of the classes
+    said   (N) the classes that the first model says, -1 where none; None: the most probable ones
+    """
+    about = {"positive": names[POSITIVE]} if len(names) == 2 else {}
+    rows = [
+        {"model": name, **about, **summary(log_p, held.codes, held.groups)}
+        for name, log_p in held.log_probabilities.items()
+    ]
+    if said is not None:
+        rows[0] |= of_said(said, held.codes, held.groups, len(names))
     first = next(iter(held.log_probabilities.values()))
     verdict = class_verdict(held, str(schema.label), _inputs(schema))
-    return ClassEvaluation(rows, verdict, tuple(reliability(first, held.codes)), len(held.codes))
+    return ClassEvaluation(tuple(rows), verdict, tuple(reliability(first, held.codes)), len(held.codes))
 
 
 def class_verdict(held: HeldOut, label: str, inputs: str = SUMMARIES) -> Verdict:

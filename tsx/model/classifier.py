@@ -140,9 +140,13 @@ class Classifier(Trained):
                 pass
         return out
 
+    def said(self, probabilities: np.ndarray) -> np.ndarray:
+        """int64 (B): the number of the class that is chosen for each row (B, K); -1 where none is."""
+        return chosen(probabilities, self.choosing, self.scores)
+
     def labels(self, probabilities: np.ndarray) -> pl.Series:
         """The class that is chosen for each row (B, K), as the user's column held it; null where none is."""
-        said = pl.Series(chosen(probabilities, self.choosing, self.scores), dtype=pl.Int64)
+        said = pl.Series(self.said(probabilities), dtype=pl.Int64)
         return class_values(self.config).gather(said.replace(-1, None)).alias(str(self.schema.label))
 
 

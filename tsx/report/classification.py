@@ -12,6 +12,7 @@ from tsx.report import terminal_elements
 from tsx.report.document import Column
 from tsx.report.terminal import decided_in_groups
 from tsx.report.terminal_elements import ACCENT, REASON
+from tsx.sanitize import clean
 from tsx.spec.metrics import LOWER_IS_BETTER, SHOWN_CLASS_METRICS, class_figures
 from tsx.wording import class_column, count, fixed, number
 
@@ -116,5 +117,5 @@ def _figures(row: Mapping[str, Any]) -> RenderableType:
         Column(f"figures of {name}", "prose"), Column("value", "number"), Column("95 % interval", "number")
     )
     for words, value, interval in class_figures(row):
-        table.add_row(words, value, interval)
+        table.add_row(Text(clean(words)), value, interval)
     return table

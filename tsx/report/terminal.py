@@ -74,6 +74,8 @@ DECIDED = {
         "intervals",
         "network_weight",
         "pretrained_weight",
+        "positive_class",
+        "cost",
         "threshold",
         "abstain",
         "held_out",

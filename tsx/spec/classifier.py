@@ -13,6 +13,10 @@ POOLING: tuple[Pooling, ...] = ("last", "mean", "max")
 """What is read where nothing else is asked for."""
 ClassKind = Literal["text", "whole", "boolean"]
 
+POSITIVE = 1
+"""Of two classes, in their order, the one that is ranked, and that a threshold and costs are about: 1 of 0 and 1, true
+of false and true, of two texts the later one in the alphabet."""
+
 NO_CHANNELS = Channels(())
 NETWORKS, REGRESSION, TREES, KERNELS, FREQUENCIES = "networks", "regression", "trees", "kernels", "frequencies"
 """The parts of a classifier: the networks' mean, a logistic regression and boosted trees on summaries, a logistic

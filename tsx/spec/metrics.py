@@ -30,16 +30,23 @@ CLASS_METRICS = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "calibration_error": "calibration error (ECE)",
-    "sensitivity": f"sensitivity at {100 * SPECIFICITY:g} % specificity",
+    "sensitivity": f"sensitivity{{}} at {100 * SPECIFICITY:g} % specificity",
+    "said_accuracy": "accuracy of the labels said",
+    "said_sensitivity": "sensitivity{} of the labels said",
+    "said_specificity": "specificity{} of the labels said",
+    "left_empty": "share of labels left empty",
 }
-"""All of a classifier, in the words of a list."""
+"""All of a classifier, in the words of a list, with a place for the class that they are about."""
+OF_LABELS_SAID = ("said_accuracy", "said_sensitivity", "said_specificity", "left_empty")
+"""Those of labels as a threshold, costs or abstaining choose them; the others are of probabilities."""
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
 
 
 def class_figures(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Every metric of a classifier that is defined: in words, its value, and its 95 % interval."""
+    about = f" for {row['positive']!r}" if row.get("positive") is not None else ""
     return [
-        (words, number(row[name], 3), _interval(row.get(f"{name}_low"), row.get(f"{name}_high")))
+        (words.format(about), number(row[name], 3), _interval(row.get(f"{name}_low"), row.get(f"{name}_high")))
         for name, words in CLASS_METRICS.items()
         if row.get(name) is not None
     ]

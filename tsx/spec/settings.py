@@ -438,12 +438,14 @@ class Settings(Checked):
 class Choosing(Checked):
     """How a class is chosen by its probabilities; by default the most probable one is.
 
-    Costs and a threshold are of the second of two classes, in their order: 1 of 0 and 1, yes of no and yes.
+    Costs and a threshold are of the positive one of two classes, the second in their order
+    (`tsx.spec.classifier.POSITIVE`).
     """
 
     threshold: float | None = setting(
         None,
-        "With --label, of two classes: say the second one from this probability on.",
+        "With --label, of two classes: say the positive one (1 of 0 and 1, true of false and true, else the later one "
+        "in the alphabet; each fit names it) from this probability on.",
         group=LABELS,
         metavar="SHARE",
         above=0,
@@ -451,8 +453,8 @@ class Choosing(Checked):
     )
     cost: tuple[str, ...] = setting(
         (),
-        "With --label, of two classes: what a missed second class and a false one cost, such as fn=10,fp=1; sets the "
-        "threshold.",
+        "With --label, of two classes: what a missed positive one and a false positive one cost, such as fn=10,fp=1; "
+        "sets the threshold.",
         group=LABELS,
         metavar="fn=N,fp=N",
     )
@@ -496,14 +498,14 @@ class Choosing(Checked):
             raise ConfigError(
                 "setting-out-of-range",
                 f"cost is {','.join(self.cost)}; it must name what both errors cost",
-                hint="give --cost fn=10,fp=1: a missed second class costs ten times a false one",
+                hint="give --cost fn=10,fp=1: a missed positive class costs ten times a false one",
                 where="cost",
             )
         return found
 
     @property
     def cut(self) -> float | None:
-        """The probability from which the second class is said; None: the most probable class is.
+        """The probability from which the positive class is said; None: the most probable class is.
 
         The one at which both errors cost the same on average (Elkan 2001, eq. 2).
         """

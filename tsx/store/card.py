@@ -62,7 +62,7 @@ def classifier_card(manifest: ClassifierManifest) -> str:
             "",
             f"| figures of {metrics.summary[0]['model']} | value | 95 % interval |",
             "|---|---|---|",
-            *(f"| {' | '.join(each)} |" for each in class_figures(metrics.summary[0])),
+            *(f"| {' | '.join(map(escape, each))} |" for each in class_figures(metrics.summary[0])),
         ]
     lines += ["", "The names of the classes are stored in the manifest as they are."]
     return "\n".join([*lines, *_decided(manifest)])

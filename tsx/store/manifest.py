@@ -17,6 +17,7 @@ from tsx.spec.channels import Channels
 from tsx.spec.classifier import ClassifierConfig
 from tsx.spec.decision import Decision, Finding
 from tsx.spec.history import History
+from tsx.spec.metrics import OF_LABELS_SAID
 from tsx.spec.network import NetworkConfig, TrainingConfig
 from tsx.spec.privacy import Privacy
 from tsx.spec.schema import Schema
@@ -105,6 +106,12 @@ class Metrics:
             per_step=self.per_step and tuple(map(_rounded, self.per_step)),
             reliability=self.reliability and tuple(map(_rounded, self.reliability)),
         )
+
+    def of_probabilities(self) -> Metrics:
+        """Without what depends on which class is said by them."""
+        figures = {f"{name}{end}" for name in OF_LABELS_SAID for end in ("", "_low", "_high")}
+        kept = [{name: value for name, value in row.items() if name not in figures} for row in self.summary or ()]
+        return replace(self, summary=self.summary and tuple(kept))
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:

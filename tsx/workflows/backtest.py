@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from tsx.evaluation.backtest import Backtest, FoldPiece, Rolling, ScoredFold, run_backtest
-from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
+from tsx.evaluation.class_verdict import ClassEvaluation
 from tsx.io.source import Source
+from tsx.model.choosing import explain_choosing
 from tsx.model.classifier import class_values
 from tsx.panel.calendar_features import with_calendar
 from tsx.panel.labels import find_classes
@@ -27,7 +28,7 @@ from tsx.training.plan import plan_shape
 from tsx.wording import class_column
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.elsewhere import work_of
-from tsx.workflows.fit_classifier import check_flags
+from tsx.workflows.fit_classifier import check_flags, judged
 from tsx.workflows.open_labelled import open_labelled
 from tsx.workflows.open_table import open_table, wishes_left
 from tsx.workflows.run import run_of
@@ -90,10 +91,11 @@ def backtest_labels(data: Source, request: Request, progress: Progress) -> Class
         )
         for name, log_p in held.log_probabilities.items()
     ]
-    decisions = (*read.decisions, *classifier.decisions)
+    how = explain_choosing(classifier.choosing, classes.names, classes.kind)
+    decisions = (*read.decisions, *classifier.decisions, *how)
     return ClassBacktest(
         pl.concat(parts),
-        evaluate_classes(held, panel.schema),
+        judged(classifier, held),
         decisions,
         (*panel.findings, *classes.findings, *checkpoints.findings()),
     )

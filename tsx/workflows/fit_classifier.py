@@ -15,6 +15,7 @@ from tsx.errors import ConfigError, DataError
 from tsx.evaluation.class_verdict import ClassEvaluation, evaluate_classes
 from tsx.io.source import Source
 from tsx.model.categories import FEWEST_SERIES
+from tsx.model.choosing import explain_choosing
 from tsx.model.classifier import Classifier
 from tsx.model.sequences import read_steps
 from tsx.panel.labels import Classes, find_classes
@@ -30,7 +31,7 @@ from tsx.spec.verbs import OF_ORIGINS, OF_SHAPE, Request
 from tsx.store.classifier import save_classifier
 from tsx.store.layout import CHECKPOINT
 from tsx.store.manifest import Metrics, TrainingData
-from tsx.training.classifier import fit_classifier
+from tsx.training.classifier import HeldOut, fit_classifier
 from tsx.training.plan import words_left_out
 from tsx.wording import value_preview, verb
 from tsx.workflows.checkpointing import checkpoints_of
@@ -133,19 +134,20 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
             check_class_sizes(classes, str(panel.schema.label))
             panel = unplaced(panel)
         check_choosing(choosing, len(classes.names))
-        announce(read.decisions, progress)
+        how = explain_choosing(choosing, classes.names, classes.kind)
+        announce((*read.decisions, *how), progress)
         run = run_of(request, panel)
         identify(progress, run)
         with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             classifier, held = fit_classifier(
                 panel, classes, settings, request.given, read.reading, progress, checkpoints
             )
-        decisions = (*read.decisions, *classifier.decisions)
+        decisions = (*read.decisions, *classifier.decisions, *how)
         findings = (*panel.findings, *words_left_out(panel, classifier.config.channels))
         classifier = replace(classifier, decisions=decisions, choosing=choosing)
         if settings.private:
             classifier = with_rounded_scores(classifier)
-        evaluation = evaluate_classes(held, panel.schema)
+        evaluation = judged(classifier, held)
         fitted = ClassifierFit(classifier, decisions, findings, evaluation, directory, 0.0)
         version = save_fitted(fitted, panel, classes, data, to_dict(settings), request["keep"])
     return replace(
@@ -156,6 +158,13 @@ def fit_labels(data: Source, request: Request, progress: Progress) -> Classifier
         seconds=monotonic() - began,
         **rows_of(panel),
     )
+
+
+def judged(classifier: Classifier, held: HeldOut) -> ClassEvaluation:
+    """How the classifier did on what was held out, by the classes that it says."""
+    first = next(iter(held.log_probabilities.values()))
+    said = None if classifier.choosing == Choosing() else classifier.said(np.exp(first))
+    return evaluate_classes(held, classifier.schema, classifier.config.classes, said)
 
 
 def with_rounded_scores(classifier: Classifier) -> Classifier:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tsx.errors import TsxError
-from tsx.evaluation.class_verdict import evaluate_classes
 from tsx.io.source import Source
+from tsx.model.choosing import CHOSEN, explain_choosing
 from tsx.model.classifier import Classifier
 from tsx.panel.id_hashes import hash_ids
 from tsx.panel.labels import classes_among
@@ -34,7 +34,14 @@ from tsx.training.fit import MORE, MORE_SLOWLY
 from tsx.wording import count
 from tsx.workflows.checkpointing import checkpoints_of
 from tsx.workflows.fit import place_of, rows_of
-from tsx.workflows.fit_classifier import ClassifierFit, check_choosing, check_flags, save_fitted, with_rounded_scores
+from tsx.workflows.fit_classifier import (
+    ClassifierFit,
+    check_choosing,
+    check_flags,
+    judged,
+    save_fitted,
+    with_rounded_scores,
+)
 from tsx.workflows.known_series import is_as_it_was
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.run import run_of
@@ -108,19 +115,22 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
         identify(progress, run)
         with checkpoints_of(place / CHECKPOINT if group.leads else None, run) as checkpoints:
             updated, held = continue_classifier(classifier, panel, classes, ~known, training, progress, checkpoints)
-        of_update = (*plan, *updated.decisions)
-        decisions = (*without(classifier.decisions, {*OF_FIT, *(each.name for each in of_update)}), *of_update)
+        choosing = _choosing(classifier, request)
+        of_update = (*plan, *updated.decisions, *explain_choosing(choosing, classes.names, classes.kind))
+        stale = {*OF_FIT, *CHOSEN, *(each.name for each in of_update)}
+        decisions = (*without(classifier.decisions, stale), *of_update)
         made = updated.history
         updated = replace(
             updated,
             decisions=decisions,
             training=classifier.training,
             history=classifier.history,
-            choosing=_choosing(classifier, request),
+            choosing=choosing,
         )
         if held is not None and manifest.settings.get("private"):
             updated = with_rounded_scores(updated)
-        evaluation = None if held is None else evaluate_classes(held, classifier.schema)
+        evaluation = None if held is None else judged(updated, held)
+        earlier = manifest.metrics if choosing == classifier.choosing else manifest.metrics.of_probabilities()
         reason = "" if held else next(each.reason for each in of_update if each.name == "held_out")
         fitted = ClassifierFit(
             updated,
@@ -129,7 +139,7 @@ def update_labels(data: Source, request: Request, progress: Progress) -> Classif
             evaluation,
             directory,
             0.0,
-            earlier_metrics=manifest.metrics,
+            earlier_metrics=earlier,
             reason=reason,
             **rows_of(panel),
         )

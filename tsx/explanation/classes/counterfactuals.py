@@ -22,8 +22,8 @@ from tsx.explanation.shap.chunk import Chunk
 from tsx.explanation.shap.game import Game
 from tsx.explanation.shap.players import Players
 from tsx.model.categories import NO_WORD, shown_words
-from tsx.model.choosing import SECOND
 from tsx.model.classifier import CombinedClassifier
+from tsx.spec.classifier import POSITIVE
 from tsx.spec.settings import Choosing, Question
 from tsx.wording import and_list, column_list, count, verb
 
@@ -62,7 +62,7 @@ def least_margin(choosing: Choosing, wanted: int) -> float:
     if cut is None:
         return 0.0
     log_odds = float(np.log(cut / (1 - cut)))
-    return log_odds if wanted == SECOND else -log_odds
+    return log_odds if wanted == POSITIVE else -log_odds
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from tsx.errors import ConfigError
-from tsx.evaluation.class_metrics import POSITIVE
 from tsx.explanation.classes.cells import SeriesCells
 from tsx.explanation.classes.simple_parts import SimpleParts
 from tsx.explanation.shap.chunk import KnownPart, evaluate
 from tsx.explanation.shap.game import LayeredGame
 from tsx.explanation.shap.players import Players
 from tsx.model.classifier import ON_STEPS, ON_SUMMARIES, CombinedClassifier
-from tsx.spec.classifier import KERNELS, NETWORKS
+from tsx.spec.classifier import KERNELS, NETWORKS, POSITIVE
 
 LOG_ODDS, PROBABILITY = "log-odds", "p"
 MOST_CLASSES = 20
