@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -192,7 +194,26 @@ def test_the_verdict_says_when_a_logistic_regression_would_do_and_when_nothing_w
     assert worse.sentence.startswith("Gradient boosting on summaries of each column is better")
     nothing = class_verdict(held_out(noise, noise, noise, codes), "died")
     assert not nothing.has_skill
-    assert "no skill" in nothing.sentence
+    assert "no skill" in nothing.sentence.lower()
+
+
+def test_a_gain_that_may_be_chance_is_not_called_no_skill() -> None:
+    codes = np.arange(40) % 2
+    for right, words in ((26, "No skill was shown"), (14, "The classifier has no skill")):
+        scores = of_scores(0.4 * np.where(np.arange(40) < right, 1, -1) * (2.0 * codes - 1))
+        verdict = class_verdict(held_out(scores, scores, scores, codes), "died")
+        assert not verdict.has_skill
+        assert verdict.sentence.startswith(words)
+
+
+def test_a_classifier_that_is_gradient_boosting_alone_is_not_tested_against_itself() -> None:
+    codes = np.arange(300) % 2
+    strong = of_scores(2 * (2.0 * codes - 1) + np.random.default_rng(3).normal(size=300))
+    weak = of_scores(0.5 * (2.0 * codes - 1) + np.random.default_rng(4).normal(size=300))
+    verdict = class_verdict(replace(held_out(strong, weak, strong, codes), alone=BOOSTING), "died")
+    assert verdict.has_skill
+    assert verdict.p_value is None
+    assert verdict.sentence.startswith("The classifier is gradient boosting on summaries of each column: no other part")
 
 
 @pytest.mark.parametrize(

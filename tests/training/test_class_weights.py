@@ -89,6 +89,7 @@ def test_a_combination_that_is_worse_than_a_part_on_series_that_did_not_choose_i
     assert found.weights.tolist() == [1, 0, 0]
     np.testing.assert_array_equal(found.log_probabilities, parts[0])
     assert "worse than a alone by" in found.decision.reason
+    assert found.decision.reason.startswith("the classifier is the a alone; ")
 
 
 def test_confidence_that_is_too_high_is_taken_away() -> None:

@@ -277,6 +277,7 @@ def test_a_fit_shows_the_rule_by_which_labels_are_said_and_how_good_it_is(tmp_pa
     unsure = stays().with_columns(outcome=pl.when(odd).then(other).otherwise(pl.col("outcome")))
     fit = tsx.fit(unsure, label="outcome", model=model, cost="fn=1,fp=9", abstain=0.1, **QUICK)
     card = next(model.rglob("card.md")).read_text("utf-8")
+    assert "part weights" in _as_read(_on_a_terminal(fit))
     for shown in (_on_a_terminal(fit), fit._repr_html_(), card):
         shown = _as_read(shown)
         for words in ("a missed 'ward' costs 1, a false one 9", "'ward' is said from this probability on"):

@@ -13,7 +13,7 @@ from tsx.spec.classifier import POSITIVE
 from tsx.spec.schema import Schema
 from tsx.spec.verdict import Verdict
 from tsx.training.classifier import BOOSTING, FREQUENCIES, LOGISTIC, HeldOut
-from tsx.wording import count, fixed
+from tsx.wording import count, fixed, number
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.05
@@ -86,8 +86,12 @@ def class_verdict(held: HeldOut, label: str, inputs: str = SUMMARIES) -> Verdict
     figures = f"{measure} {fixed(score, 3)} against {fixed(score_other, 3)}, p {_p_words(p)}"
     words = "the class frequencies" if against == FREQUENCIES else f"{SIMPLE[against]} on {inputs}"
     better, worse = losses[name] < losses[against], losses[name] > losses[against]
+    itself = held.alone == against  # of which a test against itself would tell nothing
     if not has_learnt:
-        sentence = f"The classifier has no skill: of {label!r} it knows no more than how often each class comes."
+        sentence = _no_skill(label, losses[name], losses[FREQUENCIES], p_learnt)
+    elif itself:
+        would_do = ", which would do" if against == LOGISTIC else ""
+        sentence = f"The classifier is {words}{would_do}: no other part has a weight ({measure} {fixed(score, 3)})."
     elif against == FREQUENCIES:
         sentence = f"The classifier knows more of {label!r} than how often each class comes ({figures})."
     elif better and p < SIGNIFICANT:
@@ -103,13 +107,22 @@ def class_verdict(held: HeldOut, label: str, inputs: str = SUMMARIES) -> Verdict
         against=against,
         skill=float(1 - losses[name] / losses[FREQUENCIES]) if losses[FREQUENCIES] > 0 else None,
         skill_seasonal_naive=None,
-        p_value=float(p),
+        p_value=None if itself else float(p),
         units=count(len(np.unique(held.groups)), "series"),
-        test=test,
+        test="none" if itself else test,
         sentence=sentence,
         has_skill=has_learnt,
         loss="log loss",
     )
+
+
+def _no_skill(label: str, mine: float, frequencies: float, p: float) -> str:
+    """In words: a lower log loss that may be chance is no proof that there is nothing."""
+    figures, known = f"log loss {number(mine, 3)} against {number(frequencies, 3)}", "than how often each class comes"
+    if mine >= frequencies:
+        return f"The classifier has no skill: of {label!r} it knows no more {known} ({figures})."
+    better = f"that the classifier knows more of {label!r} {known} may be chance"
+    return f"No skill was shown: {better} ({figures}, p {_p_words(p)})."
 
 
 def _inputs(schema: Schema) -> str:

@@ -74,6 +74,7 @@ DECIDED = {
         "intervals",
         "network_weight",
         "pretrained_weight",
+        "part_weights",
         "positive_class",
         "cost",
         "threshold",

@@ -5,7 +5,7 @@ Shapes: P parts, the class frequencies last; N held-out series, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +117,16 @@ def _in_words(names: Sequence[str], alone: Floats) -> str:
     return f"log loss on {alone.shape[1]:,} held-out series: {losses}"
 
 
+def only_part(weights: Mapping[str, float], frequencies: str) -> str | None:
+    """The only one of the parts, but for the class frequencies, that has a weight; None where several or none have."""
+    counting = [name for name, weight in weights.items() if weight and name != frequencies]
+    return counting[0] if len(counting) == 1 else None
+
+
 def _decision(names: Sequence[str], weights: Floats, reason: str) -> Decision:
+    part = only_part(dict(zip(names, weights.tolist(), strict=True)), names[-1])
+    if part is not None:
+        changed = "" if weights.tolist() == [float(name == part) for name in names] else ", its confidence changed,"
+        reason = f"the classifier is the {part.replace('_', ' ')}{changed} alone; {reason}"
     rounded = {name: round(float(weight), 3) for name, weight in zip(names, weights, strict=True)}
     return Decision("part_weights", rounded, reason)

@@ -45,7 +45,7 @@ from tsx.spec.settings import Reading, Settings
 from tsx.training.class_folds import newest_fold, plan_folds, stratified_folds
 from tsx.training.class_lesson import LabelledSequences, logits_of, train_classes
 from tsx.training.class_plan import FEWEST_TO_STOP, plan_class_training, plan_classifier
-from tsx.training.class_weights import choose_combination, log_loss, network_alone
+from tsx.training.class_weights import choose_combination, log_loss, network_alone, only_part
 from tsx.training.initialisation import within_reach
 from tsx.wording import number
 
@@ -80,12 +80,14 @@ class HeldOut:
     """What was said of series (M) by models that had not learnt from them.
 
     log_probabilities  by model, each (M, K): the classifier first, then the network alone, then simple ones
+    alone              the only one of these that the classifier is made of, beside class frequencies; None of several
     """
 
     series: np.ndarray
     codes: np.ndarray
     groups: np.ndarray
     log_probabilities: dict[str, np.ndarray]
+    alone: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +255,8 @@ def _fit(
         decisions = (*decisions, chosen.decision)
         scores = held_out_scores(np.exp(together), codes[seen])
         said = {"tsx": together, name: parts[0], **{key: simple[key][seen] for key in MODELS if key in simple}}
-        held_out = HeldOut(learnable[seen], codes[seen], groups[seen], said)
+        only = only_part(dict(zip((name, *names), weights.tolist(), strict=True)), FREQUENCIES)
+        held_out = HeldOut(learnable[seen], codes[seen], groups[seen], said, only)
     else:
         assert start is not None
         weights, scores, held_out = start.network.weights.cpu().numpy(), start.scores, None
