@@ -487,6 +487,31 @@ def test_a_fit_prints_one_document(tmp_path: Path, capsys: pytest.CaptureFixture
     assert len(document["metrics"]["summary"]) == 5
 
 
+@pytest.mark.parametrize(
+    ("flags", "unlabelled", "command"),
+    [
+        ([], 0, "tsx classify DATA --model m"),
+        ([], 2, "tsx classify --model m"),
+        (["--private"], 0, "tsx classify DATA --model m"),
+        (["--private"], 2, "tsx classify DATA --model m"),
+    ],
+)
+def test_what_comes_next_is_a_command_that_finds_series_to_classify(
+    flags: list[str],
+    unlabelled: int,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    without = pl.col("stay").is_in([f"s{k:03}" for k in range(unlabelled)])
+    table = stays(30).with_columns(outcome=pl.when(~without).then(pl.col("outcome")))
+    table.write_csv("stays.csv")
+    assert main(["fit", "stays.csv", "--label", "outcome", "--model", "m", "--max-steps", "1", *flags]) == 0
+    assert f"next: {command}" in capsys.readouterr().err.splitlines()
+
+
 def test_a_fitted_file_that_lost_its_label_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "stays.csv"
     stays(12).write_csv(path)

@@ -47,7 +47,9 @@ def fit(console: Console, arguments: Arguments) -> None:
             from tsx.report.classification import render_classifier_fit, render_classifier_fit_in_full
 
             console.show(render_classifier_fit_in_full(fitted) if console.verbose else render_classifier_fit(fitted))
-            console.note(f"next: {shlex.join(['tsx', 'classify', 'DATA', *where])}")
+            unlabelled = any(each.code == "series-without-label" for each in fitted.findings)
+            others = [] if again or unlabelled else ["DATA"]  # else the series of the table that have no label
+            console.note(f"next: {shlex.join(['tsx', 'classify', *others, *where])}")
         else:
             from tsx.report.terminal import render_fit, render_fit_in_full
 
