@@ -92,6 +92,26 @@ def test_a_combination_that_is_worse_than_a_part_on_series_that_did_not_choose_i
     assert found.decision.reason.startswith("the classifier is the a alone; ")
 
 
+@pytest.mark.parametrize("strengths", [(1.0, 1.0, 1.0), (1.5, 0.3, 0.3), (0.1, 0.1, 0.1)])
+def test_a_combination_is_no_worse_than_its_best_part_on_series_that_did_not_choose_it(
+    strengths: tuple[float, ...],
+) -> None:
+    drawn = 0
+    for seed in range(20):
+        parts, codes = parts_of(strengths, series=60, seed=seed)
+        parts = with_frequencies(parts, codes)
+        folds = [np.arange(60) % 5 == k for k in range(5)]
+        found = choose_combination(("a", "b", "c", "frequencies"), parts, codes, folds)
+        alone = [log_loss(part, codes) for part in parts]
+        assert log_loss(found.log_probabilities, codes) <= min(alone)
+        asked = choose_weights(parts, codes)
+        to_best = found.weights - asked
+        drawn += bool(to_best.any())
+        share = to_best[np.argmin(alone)] / (1 - asked[np.argmin(alone)]) if to_best.any() else 0.0
+        np.testing.assert_allclose(found.weights, (1 - share) * asked + share * np.eye(4)[np.argmin(alone)])
+    assert drawn < 20
+
+
 def test_confidence_that_is_too_high_is_taken_away() -> None:
     parts, codes = parts_of((1.0,), series=4000)
     odds = 3 * (parts[0][:, 1] - parts[0][:, 0])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsx.spec.decision import Decision
-from tsx.wording import number
+from tsx.wording import number, percent
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -21,8 +21,8 @@ MOST_WEIGHT = 5.0
 USUAL = 2.0
 """How strongly weights are held near equal ones, in log probability: few series tell little, and means are hard to
 beat (Clemen 1989)."""
-WORSE = 1.0
-"""Standard errors by which a combination must be worse than one of its parts to give way to it."""
+DRAWN = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How far weights may be drawn to the best part alone."""
 SURE = 0.995
 """Sum of the weights from which no confidence is taken away."""
 
@@ -42,20 +42,33 @@ def choose_combination(
     """How far log probabilities `parts` (P, N, K) are believed: each of the `folds` (N) says how weights that the
     others chose do.
 
-    Where one part alone is better than these by more than `WORSE` standard errors of the difference, it stands alone.
+    Where one part alone is better than these, the weights are drawn to it, as little as it takes to be no worse.
     """
-    weights, together = choose_weights(parts, codes), np.empty(parts.shape[1:])
-    for held in folds:
-        together[held] = combine(parts[:, held], choose_weights(parts[:, ~held], codes[~held]))
-    alone, mixed = np.stack([_losses(part, codes) for part in parts]), _losses(together, codes)
+    weights = choose_weights(parts, codes)
+    of_folds = [choose_weights(parts[:, ~held], codes[~held]) for held in folds]
+    alone = np.stack([_losses(part, codes) for part in parts])
     best = int(alone.mean(1).argmin())
-    worse = mixed - alone[best]
-    difference, uncertain = float(worse.mean()), float(worse.std() / np.sqrt(len(codes)))
+    stands_alone = np.eye(len(parts))[best]
+
+    def said(share: float) -> Floats:
+        if share == 1:
+            return np.asarray(parts[best])
+        together = np.empty(parts.shape[1:])
+        for held, chosen in zip(folds, of_folds, strict=True):
+            together[held] = combine(parts[:, held], (1 - share) * chosen + share * stands_alone)
+        return together
+
+    share = next(each for each in DRAWN if each == 1 or log_loss(said(each), codes) <= alone[best].mean())
+    together, mixed = said(share), _losses(said(0.0), codes)
     reason = f"{_in_words(names, alone)}, together {number(mixed.mean())}"
-    if difference > WORSE * uncertain:
-        reason += f", worse than {names[best]} alone by {number(difference, 2)} (standard error {number(uncertain, 2)})"
-        alone_in_it = np.eye(len(parts))[best]
-        return Combination(alone_in_it, parts[best], _decision(names, alone_in_it, reason))
+    if share:
+        worse = mixed - alone[best]
+        difference, uncertain = number(float(worse.mean()), 2), number(float(worse.std() / np.sqrt(len(codes))), 2)
+        weights = (1 - share) * weights + share * stands_alone
+        reason += (
+            f", worse than {names[best]} alone by {difference} (standard error {uncertain}): "
+            f"drawn to it by {percent(share)}, as little as makes it no worse, {number(log_loss(together, codes))}"
+        )
     if weights.sum() < SURE:
         reason += "; a sum under 1 takes confidence away, as those series ask for"
     return Combination(weights, together, _decision(names, weights, reason))
