@@ -54,7 +54,7 @@ class SearchedClasses:
     ) -> SearchedClasses:
         folds, _ = plan_hold_out(panel, classes, settings)
         settings = replace(settings, max_time=None, ensemble=1)
-        config, _ = plan_classifier(panel, classes, settings, given, 1)
+        config, _ = plan_classifier(panel, classes, settings, given, 1, np.all(folds, 0))
         rate = settings.learning_rate or LEARNING_RATE
         segments = sorted({max(1, -(-config.context_length // parts)) for parts in PARTS} | {config.segment})
         every = (

@@ -18,10 +18,12 @@ from tsx.spec.decision import Decision
 from tsx.spec.encoders import ENCODERS
 from tsx.spec.network import TrainingConfig
 from tsx.spec.settings import Settings
+from tsx.training.class_context import older_rows_help
 from tsx.training.plan import Choices
 from tsx.wording import count, percent
 
-LONGEST_CONTEXT = 1024
+USUAL_CONTEXT, LONGEST_CONTEXT = 1024, 8192
+"""Steps that are read of long series, and where held-out series say that older ones tell more."""
 MOST_SEGMENTS = 128
 """Recurrent steps of a series that a segment is chosen for: longer series are read several steps at once."""
 MANY_SERIES = 20_000
@@ -43,9 +45,18 @@ FEWEST_TO_STOP = 300
 
 
 def plan_classifier(
-    panel: Panel, classes: Classes, settings: Settings, given: Mapping[str, Any], members: int
+    panel: Panel,
+    classes: Classes,
+    settings: Settings,
+    given: Mapping[str, Any],
+    members: int,
+    held: np.ndarray | None = None,
 ) -> tuple[ClassifierConfig, tuple[Decision, ...]]:
-    """The shape of the networks. `given`: the settings that the user named."""
+    """The shape of the networks.
+
+    given  the settings that the user named
+    held   the labelled series, flags, that are held out from all networks and so decide nothing; None: none are
+    """
     choices = Choices()
     lengths = np.diff(panel.offsets)[classes.labelled]
     longest, series = int(lengths.max()), len(classes.labelled)
@@ -56,11 +67,16 @@ def plan_classifier(
             hint="choose another --cell",
             where="cell",
         )
-    why = f"the longest series has {count(longest, 'step')}"
-    if longest > LONGEST_CONTEXT:
-        cut = int((lengths > LONGEST_CONTEXT).sum())
-        why += f"; of {cut:,} series, which are longer, the newest {LONGEST_CONTEXT:,} steps are read"
-    context = choices.take("context_length", settings.context_length, min(longest, LONGEST_CONTEXT), why)
+    read, why = longest, f"the longest series has {count(longest, 'step')}"
+    if longest > USUAL_CONTEXT and settings.context_length is None:
+        learnt = classes.labelled if held is None else classes.labelled[~held]
+        reach = min(longest, LONGEST_CONTEXT)
+        helps, because = older_rows_help(panel, classes, learnt, USUAL_CONTEXT, reach, settings.seed)
+        read = reach if helps else USUAL_CONTEXT
+        if cut := int((lengths > read).sum()):
+            why += f"; of {cut:,} series, which are longer, the newest {read:,} steps are read"
+        why += f"; beyond the newest {USUAL_CONTEXT:,}, {because}"
+    context = choices.take("context_length", settings.context_length, read, why)
     segment = choices.take(
         "segment",
         settings.segment,

@@ -124,7 +124,7 @@ def fit_classifier(
     learnable = classes.labelled
     folds, held_out = plan_hold_out(panel, classes, settings)
     networks = len(folds) * settings.ensemble
-    config, shape = plan_classifier(panel, classes, settings, given, networks)
+    config, shape = plan_classifier(panel, classes, settings, given, networks, np.all(folds, 0))
     training, how = plan_class_training(settings, int((~folds[0]).sum()), device.value)
     training = replace(training, members=networks)
     decisions = (*shape, *how, held_out, device)
@@ -155,7 +155,7 @@ def network_losses(
 ) -> np.ndarray:
     """(M) log losses of the labelled series that are `held` out, flags (N), by a network trained without them."""
     learnable = classes.labelled
-    config, _ = plan_classifier(panel, classes, settings, given, 1)
+    config, _ = plan_classifier(panel, classes, settings, given, 1, held)
     training, _ = plan_class_training(settings, int((~held).sum()), choose_device(settings.device).value)
     plan = _Plan(config, training, [held], _location(panel, learnable), ())
     sequences = Sequences(panel, config, plan.location, training.device)
