@@ -13,10 +13,12 @@ from tsx.model.batch import Batch
 from tsx.model.forecaster import windows_of
 from tsx.model.network import Network
 from tsx.panel.panel import Panel
+from tsx.spec.decision import Decision
 from tsx.spec.settings import Settings
 from tsx.training.effects import NAME, fit_effects, parts_of, smooth_on_effects
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import plan_shape, plan_split
+from tsx.training.validation import hold_unless_better
 
 HORIZON, DELAY = 6, 3
 SIZES = (1.0, 40.0)
@@ -112,3 +114,14 @@ def test_an_effect_is_the_weighted_sum_of_what_the_covariates_were_up_to_its_ste
     for window in complete[[0, -1]]:
         expected = np.convolve(known[window], weights, "valid") * float(sample.usual_scale[window])
         np.testing.assert_allclose(found[window].numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_where_held_out_windows_ask_for_the_last_value_there_are_no_effects_and_that_is_decided():
+    network, sample, series, stretches = prepared(panel_of(5.0, 0.3, 1), 1)
+    smooth_on_effects(network, sample, series, stretches)
+    flat = replace(sample, target=sample.past[:, -1:, 0].expand(-1, HORIZON).clone())
+    chosen = Decision("network_weight", 1.0, "as chosen")
+    _, smoothing, effects = hold_unless_better(network, [flat], np.arange(len(flat)), chosen)
+    assert (smoothing.name, effects.name, effects.value) == ("smoothing", NAME, False)
+    assert network.additive.holds_last_value
+    assert not bool(network.additive.effects.weights.any())
