@@ -13,7 +13,7 @@ from tsx.errors import DataError
 from tsx.evaluation.control import FEWEST, LIMIT, Cusum, cusum
 from tsx.evaluation.metrics import SCALE, seasonal_naive_scale, summarise
 from tsx.evaluation.scoring import score
-from tsx.evaluation.verdict import FOLD, SERIES, diebold_mariano, in_passing, simple_words, surely_worse
+from tsx.evaluation.verdict import FOLD, SERIES, diebold_mariano, in_passing, surely_worse
 from tsx.io.source import Source
 from tsx.model.forecaster import Forecaster
 from tsx.panel.calendar import to_moments
@@ -303,5 +303,5 @@ def _advice(nights: pl.DataFrame, findings: tuple[Finding, ...], verdict: Verdic
             return Decision("advice", action, by_code[code].message)
     if nights.height < FEWEST:
         return Decision("advice", "keep", f"{count(nights.height, 'night')} scored, too few to say more; see {FEWEST}")
-    size = "" if verdict.skill is None else f", against {simple_words(verdict.against)} {in_passing(verdict)}"
-    return Decision("advice", "keep", f"errors and intervals are as they should be{size}")
+    size = "" if verdict.skill is None else f"; {in_passing(verdict)}"
+    return Decision("advice", "keep", f"the forecast's errors and intervals are as they should be{size}")
