@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -282,3 +283,34 @@ def test_scales_fitted_again_leave_the_weights_and_the_stored_network_alone(mode
     assert told[0].keys() == told[1].keys()
     assert [name for name in told[0] if told[0][name] != told[1][name]] == ["smoothing"]
     assert np.isfinite(moved.covariate_location).all()
+
+
+def test_an_effect_known_ahead_stays_what_it_is_where_the_covariate_moves_more_than_in_the_fit(tmp_path):
+    effect, days, random = 4.0, 400, np.random.default_rng(3)
+    often = np.where(np.arange(days) < 240, 0.04, 0.5)
+    promotions = [(random.random(days) < often).astype(float) for _ in range(4)]
+    start = dt.date(2024, 1, 1)
+    data = pl.concat(
+        pl.DataFrame(
+            {
+                "id": f"s{k}",
+                "ds": [start + dt.timedelta(d) for d in range(days)],
+                "y": 100 + effect * promotion + random.normal(0, 1, days),
+                "promotion": promotion,
+            }
+        )
+        for k, promotion in enumerate(promotions)
+    )
+    rare = data.filter(pl.col("ds") < start + dt.timedelta(240))
+    tsx.fit(rare, model=tmp_path / "m", future="promotion", **{**ASKED, "max_steps": 2})
+    forecaster, _ = load_forecaster(tmp_path / "m")
+    moved = rescaled(forecaster, open_again(forecaster, data))
+    windows = moved.windows(open_again(forecaster, data))
+    batch = windows.cut(np.arange(4), np.full(4, days - H - 1))
+    promoted = replace(batch, future=batch.future.clone())
+    promoted.future[:, 0, 0] += 1.0
+    effects = moved.network.additive.effects
+    scaler = moved.network.scaler
+    with_one, without = (effects(each, scaler.covariate_scale, scaler.typical_scale) for each in (promoted, batch))
+    raised = (with_one - without)[:, -H]
+    assert float(raised.mean()) == pytest.approx(effect, rel=0.15)

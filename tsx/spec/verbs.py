@@ -159,7 +159,7 @@ UPDATE = declare(
     group=TRAINING,
 )
 FREEZE_SCALE = declare(
-    "freeze_scale", bool, False, "With --update: keep the scales and the smoothing of the fit.", group=TRAINING
+    "freeze_scale", bool, False, "With --update: keep the scales, effects and smoothing of the fit.", group=TRAINING
 )
 BY = declare(
     "by",

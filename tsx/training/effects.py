@@ -58,6 +58,14 @@ def smooth_on_effects(
     return Decision(NAME, False, f"{reason}, {shortfall} ({len(sample):,} training windows)"), smoothing
 
 
+def refit_effects(network: Network, sample: Batch, series: np.ndarray, stretches: np.ndarray) -> None:
+    """Fit the effects again, where the network has any: they count in deviations, so that under other scales the same
+    weights would be other effects. Takes what `smooth_on_effects` does."""
+    effects = network.additive.effects
+    if effects is not None and bool(effects.weights.any()):
+        effects.weights.copy_(fit_effects(network, sample, series, stretches))
+
+
 def _copied(network: Network) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.additive.state_dict().items()}
 
@@ -88,8 +96,8 @@ def fit_effects(network: Network, sample: Batch, series: np.ndarray, stretches: 
     lags, observed = scaler.linked_lags(some)
     y = torch.cat([torch.where(observed[..., TARGET], lags[..., TARGET], torch.nan), scaler.linked_target(some)], 1)
     unit = effects.unit(sample, scaler.typical_scale)[newest_of(series, by_time)[chosen]]
-    y = (y / unit[:, None]).double()
-    x = effects.sequences(some, scaler.covariate_scale).double()
+    y = (y / unit[:, None]).cpu().double()
+    x = effects.sequences(some, scaler.covariate_scale).cpu().double()
     season = network.additive.smoothing.season
     if season > 1:
         y, x = y[:, season:] - y[:, :-season], x[:, season:] - x[:, :-season]

@@ -36,6 +36,7 @@ from tsx.store.lock import check_here
 from tsx.store.manifest import ForecasterManifest
 from tsx.store.snapshot import model_not_found
 from tsx.training.choose_link import choose_floor
+from tsx.training.effects import refit_effects
 from tsx.training.fit import SAMPLED, continuation, continue_training, refit_smoothing
 from tsx.training.initialisation import covariate_location, fit_scales
 from tsx.training.plan import FEWEST_WINDOWS, all_cutoffs
@@ -111,7 +112,8 @@ def update_panel(
 ) -> Fit:
     """Go on training from the stored weights on the panel, which was read as the model reads, and write the model.
 
-    Shape, roles, share and intervals stay; scales and smoothing are fitted again to all rows unless `freeze_scale`.
+    Shape, roles, share and intervals stay; scales, effects of what is known ahead, and smoothing are fitted again to
+    all rows unless `freeze_scale`.
     Where the new rows span a horizon, the network is judged on them first, after it went on with what came before: its
     weights know the older ones. Otherwise the stored verdict stays. Without new rows the model is left as it is.
 
@@ -228,11 +230,14 @@ def first_new(forecaster: Forecaster, panel: Panel, newest: int | None, learnt: 
 
 
 def rescaled(forecaster: Forecaster, panel: Panel) -> Forecaster:
-    """The same weights with scales and smoothing fitted to this panel."""
+    """The same weights with scales, effects of what is known ahead, and smoothing fitted to this panel."""
     sampled = all_cutoffs(panel, forecaster.config).spread(SAMPLED)
     location = covariate_location(panel, *sampled)
     moved = replace(forecaster, network=copy.deepcopy(forecaster.network), covariate_location=location)
-    fit_scales(moved.network, moved.windows(panel).cut(*sampled))
+    windows = moved.windows(panel)
+    sample = windows.cut(*sampled)
+    fit_scales(moved.network, sample)
+    refit_effects(moved.network, sample, sampled[0], windows.stretches(*sampled))
     return refit_smoothing(moved, panel)
 
 
@@ -331,7 +336,7 @@ def _start(forecaster: Forecaster, panel: Panel, freeze_scale: bool) -> tuple[Fo
         network.config = replace(network.config, floor=None)
         forecaster = replace(forecaster, network=network)
     if freeze_scale:
-        frozen = Decision("scale", "frozen", "as asked: scales and smoothing are those of the fit")
+        frozen = Decision("scale", "frozen", "as asked: scales, effects and smoothing are those of the fit")
         return forecaster, (*lifted, frozen)
     again = Decision("scale", "fitted again", "to windows of all rows; --freeze-scale keeps it")
     return rescaled(forecaster, panel), (*lifted, again)
