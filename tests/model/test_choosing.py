@@ -38,6 +38,17 @@ def test_a_model_that_errs_more_often_than_asked_still_says_what_it_knows_well()
     assert (said[said >= 0] != codes[said >= 0]).mean() < 0.2
 
 
+def test_a_threshold_says_no_class_that_the_set_of_the_true_one_leaves_out() -> None:
+    scores = held_out_scores(*drawn(2500, 2, 0))
+    later, _ = drawn(4000, 2, 1)
+    both = chosen(later, Choosing(cost=("fn=5", "fp=1"), abstain=0.15), scores)
+    by_cost, by_set = (
+        chosen(later, each, scores) for each in (Choosing(cost=("fn=5", "fp=1")), Choosing(abstain=0.15))
+    )
+    assert ((by_set == 0) & (by_cost == 1)).any()
+    assert (both == np.where(by_cost == by_set, by_set, -1)).all()
+
+
 def test_of_so_few_held_out_series_that_nothing_can_be_promised_the_label_stays_open() -> None:
     scores = held_out_scores(*drawn(8, 2, 0))
     assert chosen(drawn(5, 2, 1)[0], Choosing(abstain=0.1), scores).tolist() == [-1] * 5

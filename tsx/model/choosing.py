@@ -32,12 +32,16 @@ WHY_POSITIVE: dict[ClassKind, str] = {
 
 
 def chosen(probabilities: Floats, choosing: Choosing, scores: Floats) -> NDArray[np.int64]:
-    """(B): the number of the class of each row of probabilities (B, K), -1 where the label is left open."""
+    """(B): the number of the class of each row of probabilities (B, K), -1 where the label is left open.
+
+    Where it may be left open, a threshold or costs say no class but the one that alone holds the true one.
+    """
     cut = choosing.cut
     said = probabilities.argmax(1) if cut is None else (probabilities[:, POSITIVE] >= cut).astype(np.int64)
     if choosing.abstain is None:
         return np.asarray(said, np.int64)
-    return np.where(set_sizes(probabilities, scores, choosing.abstain) > 1, -1, said)
+    several = set_sizes(probabilities, scores, choosing.abstain) > 1
+    return np.where(several | (said != probabilities.argmax(1)), -1, said)
 
 
 def set_sizes(probabilities: Floats, scores: Floats, share: float) -> NDArray[np.int64]:
@@ -86,6 +90,9 @@ def explain_choosing(choosing: Choosing, names: Sequence[str], kind: ClassKind) 
             decisions.append(Decision("threshold", round(cut, 4), f"{reason}; {where}"))
     if choosing.abstain is not None:
         sure = percent(1 - choosing.abstain)
-        reason = f"as asked: the label is left empty where no class alone holds the true one in {sure} of the series"
+        several = f"more than one class is among those that hold the true one in {sure} of the series"
+        reason = f"as asked: the label is left empty where {several}"
+        if choosing.cut is not None:
+            reason += ", or where the only one is not the class that the threshold says"
         decisions.append(Decision("abstain", choosing.abstain, reason))
     return tuple(decisions)

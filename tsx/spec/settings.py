@@ -461,7 +461,7 @@ class Choosing(Checked):
     abstain: float | None = setting(
         None,
         "With --label: leave the label empty where the classes that hold the true one in all but this share of the "
-        "series are several.",
+        "series are several, or are another than a threshold or costs say.",
         group=LABELS,
         metavar="SHARE",
         above=0,

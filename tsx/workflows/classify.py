@@ -135,5 +135,7 @@ def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> 
             f"the label of {open_ones:,} of {len(series):,} series is left empty: more than one class is among those "
             f"that hold the true one in {percent(1 - (classifier.choosing.abstain or 0))} of the series"
         )
+        if classifier.choosing.cut is not None:
+            message += ", or the only one is not the class that the threshold says"
         findings.append(Finding("label-left-open", message, label))
     return Classification(frame, classifier.schema, config.classes, tuple(findings))
