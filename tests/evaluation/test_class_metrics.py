@@ -216,6 +216,33 @@ def test_a_classifier_that_is_gradient_boosting_alone_is_not_tested_against_itse
     assert verdict.sentence.startswith("The classifier is gradient boosting on summaries of each column: no other part")
 
 
+def test_of_two_classes_the_better_one_has_the_larger_area_which_is_what_is_tested() -> None:
+    random = np.random.default_rng(5)
+    codes = np.arange(600) % 2
+    signal = 2.0 * codes - 1
+    careful = of_scores(signal + 1.2 * random.normal(size=600))
+    too_bold = of_scores(20 * (signal + 0.8 * random.normal(size=600)))
+    loss, bold_loss = (-each[np.arange(600), codes].mean() for each in (careful, too_bold))
+    assert loss < bold_loss < np.log(2)
+    area, bold_area = (sk.roc_auc_score(codes, each[:, 1]) for each in (careful, too_bold))
+    assert area < bold_area - 0.03
+    verdict = class_verdict(held_out(careful, too_bold, too_bold, codes), "died")
+    assert verdict.sentence.endswith(f"is better (AUROC {area:.3f} against {bold_area:.3f}, p < 0.001).")
+
+
+def test_of_several_classes_the_figures_are_the_log_losses_that_are_tested() -> None:
+    first, codes = drawn(2, 400, 3)
+    frequencies = np.log(np.bincount(codes) / len(codes)) * np.ones((len(codes), 1))
+    other = np.log(0.9 * np.exp(first) + 0.1 * np.exp(frequencies))
+    assert (first.argmax(1) == other.argmax(1)).mean() > 0.9
+    numbers = np.arange(len(codes))
+    said = {"tsx": other, FREQUENCIES: frequencies, LOGISTIC: frequencies, BOOSTING: first}
+    sentence = class_verdict(HeldOut(numbers, codes, numbers, said), "died").sentence
+    mine, boosting = (-each[numbers, codes].mean() for each in (other, first))
+    assert f"log loss {mine:.3f} against {boosting:.3f}" in sentence
+    assert "accuracy" not in sentence
+
+
 @pytest.mark.parametrize(
     ("columns", "read"),
     [

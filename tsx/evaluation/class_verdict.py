@@ -80,23 +80,24 @@ def class_verdict(held: HeldOut, label: str, inputs: str = SUMMARIES) -> Verdict
         if against == FREQUENCIES:
             p, test = p_learnt, "paired t-test of log losses"
     else:
-        score, score_other = (float((x.argmax(1) == held.codes).mean()) for x in (mine, other))
+        score, score_other = losses[name], losses[against]
         p = paired_test(mine, other, held.codes, held.groups)
-        measure, test = "accuracy", "paired t-test of log losses"
-    figures = f"{measure} {fixed(score, 3)} against {fixed(score_other, 3)}, p {_p_words(p)}"
+        measure, test = "log loss", "paired t-test of log losses"
+    one, two = (fixed(x, 3) if binary else number(x, 3) for x in (score, score_other))
+    figures = f"{measure} {one} against {two}, p {_p_words(p)}"
     words = "the class frequencies" if against == FREQUENCIES else f"{SIMPLE[against]} on {inputs}"
-    better, worse = losses[name] < losses[against], losses[name] > losses[against]
+    gain = score - score_other if binary else score_other - score  # of what the test is about
     itself = held.alone == against  # of which a test against itself would tell nothing
     if not has_learnt:
         sentence = _no_skill(label, losses[name], losses[FREQUENCIES], p_learnt)
     elif itself:
         would_do = ", which would do" if against == LOGISTIC else ""
-        sentence = f"The classifier is {words}{would_do}: no other part has a weight ({measure} {fixed(score, 3)})."
+        sentence = f"The classifier is {words}{would_do}: no other part has a weight ({measure} {one})."
     elif against == FREQUENCIES:
         sentence = f"The classifier knows more of {label!r} than how often each class comes ({figures})."
-    elif better and p < SIGNIFICANT:
+    elif gain > 0 and p < SIGNIFICANT:
         sentence = f"The classifier is better than {words} ({figures})."
-    elif worse and p < SIGNIFICANT:
+    elif gain < 0 and p < SIGNIFICANT:
         sentence = f"{words.capitalize()} is better ({figures})."
     elif against == LOGISTIC:
         sentence = f"The classifier is no better than {words} ({figures}): that would do."
