@@ -645,6 +645,37 @@ def test_events_of_which_several_stand_at_one_time_are_series_of_whom_the_label_
     assert (fitted.classifier.schema.ids, fitted.classifier.schema.past_words) == ((whose,), ("event",))
 
 
+def events_with_a_pulse(most: int) -> pl.DataFrame:
+    """Up to three events at a time; at `most` so many of them have a pulse."""
+    random = np.random.default_rng(0)
+    return pl.DataFrame(
+        {
+            "patient": f"p{n:02}",
+            "hour": hour,
+            "event": ("fall", "visit", "call")[k],
+            "pulse": float(random.normal(80, 9)) if k < most else None,
+            "died": ("no", "yes")[n % 2],
+        }
+        for n in range(24)
+        for hour in range(6)
+        for k in range(int(random.integers(1, 4)))
+    )
+
+
+def test_events_of_which_few_have_a_value_are_no_measurements_of_a_kind_each(tmp_path: Path) -> None:
+    fitted = tsx.fit(events_with_a_pulse(1), label="died", model=tmp_path / "m", max_steps=1, hidden_size=2)
+    schema = fitted.classifier.schema
+    assert (schema.ids, schema.past, schema.past_words) == (("patient",), ("pulse",), ("event",))
+
+
+def test_measurements_of_a_kind_each_are_told_to_take_a_column_each_though_their_kind_would_do_as_id(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DataError) as raised:
+        tsx.fit(events_with_a_pulse(3), label="died", model=tmp_path / "m")
+    assert (raised.value.code, "pivot(on='event'" in str(raised.value.hint)) == ("no-id-column", True)
+
+
 def test_a_table_of_one_text_a_row_is_told_to_split_it(tmp_path: Path) -> None:
     table = pl.DataFrame({"guest": range(30), "review": ["a very good stay, thank you"] * 30, "again": [0, 1] * 15})
     with pytest.raises(DataError) as raised:

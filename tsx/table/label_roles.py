@@ -54,6 +54,8 @@ OWNERS = (
 )
 FEWEST_KEYS = 50
 """Series from which another whole number or text in each of them is a key: of fewer, ages may all differ."""
+MOST_WITHOUT_VALUE = 0.1
+"""Share of rows without a value up to which each row may be a measurement; with more they are events."""
 SEVERAL = 3
 """Blanks in a cell that make it a text."""
 STEPS = ("step", "position", "row", "minute", "hour", "second", "day", "event", "order", "seq", "offset")
@@ -165,6 +167,9 @@ def one_column_each(table: pl.LazyFrame, types: Types, time: str, ids: Sequence[
     constant = _constant(table, ids, others)
     values = [name for name in others if types[name].is_numeric() and constant[name] is False and name not in found]
     if len(values) != 1:  # several measurements in a row: what repeats the time is something else
+        return ""
+    empty = table.select(pl.col(values[0]).null_count() / pl.len()).collect(engine="streaming").item()
+    if empty > MOST_WITHOUT_VALUE:
         return ""
     index = [*ids, time, label, *(name for name in others if constant[name])]
     return (
@@ -338,7 +343,9 @@ def _infer_id(table: pl.LazyFrame, types: Types, time: str, label: str, taken: s
             with_times_twice.append(name)
     ids, reason = infer_id(table, types, time, taken)
     known = bool(ids) and _label_of_each(table, ids, label)
-    if with_times_twice and not known and not _of_measurements(table, types, time, label):
+    if with_times_twice and not known:
+        if _of_measurements(table, types, time, label):
+            return (), ""  # of which the caller says what to do with it
         name = min(with_times_twice, key=lambda name: not _says_whose(name))
         return (name,), "the first column under which the label never changes; several of its rows share a time"
     return ids, reason
