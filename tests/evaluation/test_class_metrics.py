@@ -137,6 +137,11 @@ def test_a_paired_test_of_single_series_is_the_t_test_of_scipy() -> None:
     assert paired_test(mine, other, codes, rows) == pytest.approx(expected, rel=1e-6)
 
 
+def test_what_rounding_adds_to_every_series_alike_is_no_difference() -> None:
+    log_p, codes = drawn(3, 100, 3)
+    assert paired_test(log_p, log_p * (1 + 1e-9), codes, np.arange(len(codes))) == 1
+
+
 def test_areas_of_delong_are_those_of_scikit_learn_and_its_variance_is_that_of_the_bootstrap() -> None:
     (mine, codes), (other, _) = drawn(4, 400, 2), drawn(5, 400, 2)
     first, second, p = delong(mine[:, 1], other[:, 1], codes == 1)

@@ -17,6 +17,8 @@ from tsx.wording import count, fixed, number
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.05
+ROUNDING = 1e-6
+"""Differences of log losses below it are those of a sum in another order: all alike, they would pass for sure."""
 SUMMARIES = "summaries of each column"
 SIMPLE = {LOGISTIC: "a logistic regression", BOOSTING: "gradient boosting"}
 
@@ -138,6 +140,7 @@ def paired_test(mine: Floats, other: Floats, codes: NDArray[np.int64], groups: N
     from scipy.stats import t
 
     difference = _losses(mine, codes) - _losses(other, codes)
+    difference[np.abs(difference) < ROUNDING] = 0.0
     _, number = np.unique(groups, return_inverse=True)
     sums = np.bincount(number, difference - difference.mean())
     units = len(sums)
