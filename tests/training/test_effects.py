@@ -24,11 +24,11 @@ HORIZON, DELAY = 6, 3
 SIZES = (1.0, 40.0)
 
 
-def panel_of(effect: float, kept: float, season: int, rows: int = 900) -> Panel:
-    """Two series of other sizes that a promotion raises three steps later, with errors that keep a share."""
+def panel_of(effect: float, kept: float, season: int, rows: int = 900, sizes: tuple[float, ...] = SIZES) -> Panel:
+    """Series of these sizes that a promotion raises three steps later, with errors that keep a share."""
     random = np.random.default_rng(2)
     tables = []
-    for size in SIZES:
+    for size in sizes:
         promotion = (random.random(rows) < 0.2).astype(float)
         errors = random.normal(size=rows)
         for t in range(1, rows):
@@ -59,6 +59,7 @@ def in_units(network: Network, weights: torch.Tensor, deviation: float) -> np.nd
 def test_the_effects_are_those_of_least_squares_on_changes_of_the_whole_series(kept, season):
     panel = panel_of(5.0, kept, season)
     network, sample, series, stretches = prepared(panel, season)
+    network.additive.effects.by_series.fill_(True)
     weights = fit_effects(network, sample, series, stretches)
     newest = int(np.flatnonzero((series == 0) & (stretches == stretches[series == 0].min()))[-1])
     found = in_units(network, weights, float(sample.usual_scale[newest]))
@@ -78,6 +79,24 @@ def test_effects_stay_where_the_smoothing_forecasts_better_with_them():
     (decision, smoothing) = smooth_on_effects(network, sample, series, stretches)
     assert (decision.name, decision.value, smoothing.name) == (NAME, True, "smoothing")
     assert bool(network.additive.effects.weights.any())
+
+
+@pytest.mark.parametrize(("sizes", "by_series"), [((1.0,), False), ((1.0, 1.0), False), (SIZES, True)])
+def test_effects_are_as_large_as_their_series_where_series_are_of_other_sizes(sizes, by_series):
+    network, sample, series, stretches = prepared(panel_of(5.0, 0.3, 1, sizes=sizes), 1)
+    decision, _ = smooth_on_effects(network, sample, series, stretches)
+    assert bool(network.additive.effects.by_series) == by_series
+    assert decision.reason.endswith("in deviations of each series" if by_series else "as large in every series")
+
+
+def test_where_they_are_as_large_in_every_series_an_effect_is_the_same_whatever_the_window_held():
+    network, sample, series, stretches = prepared(panel_of(5.0, 0.3, 1, sizes=(1.0, 1.0)), 1)
+    smooth_on_effects(network, sample, series, stretches)
+    effects, scaler = network.additive.effects, network.scaler
+    raised = replace(sample, future=sample.future.index_fill(1, torch.tensor(0), 1.0))
+    lowered = replace(sample, future=sample.future.index_fill(1, torch.tensor(0), 0.0))
+    up, down = (effects(each, scaler.covariate_scale, scaler.typical_scale)[:, -1] for each in (raised, lowered))
+    np.testing.assert_allclose((up - down).numpy(), float((up - down)[0]), atol=1e-4)
 
 
 def test_a_covariate_that_does_nothing_has_no_effect_and_leaves_the_smoothing_as_it_is_without():
@@ -102,17 +121,21 @@ def test_the_newest_third_of_the_stretches_chooses_the_penalty_and_those_that_ov
     assert parts_of(np.zeros(3, dtype=int), 5).tolist() == [1, 1, 1]
 
 
-def test_an_effect_is_the_weighted_sum_of_what_the_covariates_were_up_to_its_step():
+@pytest.mark.parametrize("by_series", [False, True])
+def test_an_effect_is_the_weighted_sum_of_what_the_covariates_were_up_to_its_step(by_series):
     network, sample, *_ = prepared(panel_of(5.0, 0.3, 1), 1)
     effects, scaler = network.additive.effects, network.scaler
     effects.weights.copy_(torch.randn(len(effects.weights), generator=torch.Generator().manual_seed(0)))
+    effects.by_series.fill_(by_series)
     found = effects(sample, scaler.covariate_scale, scaler.typical_scale)
     promotion = torch.cat([sample.past[..., 1], sample.future[..., 0]], 1) / scaler.covariate_scale[0]
     known = torch.cat([promotion[:, :1].expand(-1, effects.reach), promotion], 1).numpy()
     weights = effects.weights.numpy()[::-1]
     complete = np.flatnonzero(~np.isnan(known).any(1))
     for window in complete[[0, -1]]:
-        expected = np.convolve(known[window], weights, "valid") * float(sample.usual_scale[window])
+        expected = np.convolve(known[window], weights, "valid") * float(
+            sample.usual_scale[window] if by_series else scaler.typical_scale
+        )
         np.testing.assert_allclose(found[window].numpy(), expected, rtol=1e-4, atol=1e-4)
 
 

@@ -24,18 +24,21 @@ FARTHEST = 10.0
 class KnownEffects(nn.Module):
     """`weights` (F (K + 1)): effects of the values K to 0 steps before, of one deviation of a covariate each.
 
-    In deviations of the target: those of the series, or behind a logarithm the panel's typical one, so that an effect
-    is as large in a quiet window as in any other. All 0 until `tsx.training.effects` has fitted them.
+    In deviations of the target, of the panel's typical one or `by_series` of each series' own, so that an effect is as
+    large in a quiet window as in any other. All 0 until `tsx.training.effects` has fitted them.
     """
 
     weights: Tensor
+    by_series: Tensor
+    """(): whether effects are as large as the series; never behind a logarithm, where sizes are shifts."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         begin, self.given = config.channels.ahead_positions.start, len(config.channels.given_ahead)
         self.position = slice(begin, begin + self.given)
-        self.reach, self.behind_logarithm = config.future_reach, config.link == "log"
+        self.reach = config.future_reach
         self.register_buffer("weights", torch.zeros(self.given * (self.reach + 1)))
+        self.register_buffer("by_series", torch.tensor(False))
 
     def forward(self, batch: Batch, covariate_scale: Tensor, typical_scale: Tensor) -> Tensor:
         """(B, T + H): the effect at every lag and step, behind the link. Scales of covariates (C - 1), of the target
@@ -47,7 +50,7 @@ class KnownEffects(nn.Module):
     def unit(self, batch: Batch, typical_scale: Tensor) -> Tensor:
         """(B): the deviation of the target that effects are counted in."""
         usual = batch.usual_scale
-        return torch.where((usual > 0) & (not self.behind_logarithm), usual, typical_scale)
+        return torch.where((usual > 0) & self.by_series, usual, typical_scale)
 
     def sequences(self, batch: Batch, covariate_scale: Tensor) -> Tensor:
         """(B, T + H, F (K + 1)): at every lag and step each covariate K to 0 steps before, in its deviations.

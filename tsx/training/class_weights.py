@@ -70,7 +70,7 @@ def choose_combination(
             f"drawn to it by {percent(share)}, as little as makes it no worse, {number(log_loss(together, codes))}"
         )
     if weights.sum() < SURE:
-        reason += "; a sum under 1 takes confidence away, as those series ask for"
+        reason += "; a sum under 1 makes the probabilities less extreme, as suits these series"
     return Combination(weights, together, _decision(names, weights, reason))
 
 

@@ -31,8 +31,10 @@ def smooth_on_effects(
 ) -> tuple[Decision, ...]:
     """Fit the smoothing, and where the network may have them, the effects that it stands on. Returns the decisions.
 
-    The effects stay where the smoothing forecasts better with them by a standard error of the mean absolute error on
-    the training windows `sample`, of `series` (B), of which those of one of `stretches` (B) are one observation.
+    Effects are as large in every series, or as each series is, where that is better by a standard error: the deviation
+    of a series is not known exactly, and moves with what is known ahead. They stay where the smoothing forecasts better
+    with them by a standard error of the mean absolute error on the training windows `sample`, of `series` (B), of which
+    those of one of `stretches` (B) are one observation.
     """
     effects, additive = network.additive.effects, network.additive
     if effects is None:
@@ -40,22 +42,40 @@ def smooth_on_effects(
     untouched = _copied(network)
     smoothing = smooth(network, sample, stretches)
     alone, without = _copied(network), _errors(network, sample)
-    additive.load_state_dict(untouched)
-    effects.weights.copy_(fit_effects(network, sample, series, stretches))
-    on_effects = smooth(network, sample, stretches)
-    missed = _errors(network, sample)
-    gains, counts = (without - missed).nansum(1).double().numpy(), (~torch.isnan(missed)).sum(1).numpy()
-    gain, uncertain = mean_gain(gains, counts, stretches)
+
+    def fitted(by_series: bool) -> tuple[dict[str, Tensor], Decision, Tensor]:
+        additive.load_state_dict(untouched)
+        effects.by_series.fill_(by_series)
+        effects.weights.copy_(fit_effects(network, sample, series, stretches))
+        decision = smooth(network, sample, stretches)
+        return _copied(network), decision, _errors(network, sample)
+
+    state, on_effects, missed = fitted(by_series=False)
+    if network.config.link != "log" and len(np.unique(series)) > 1:
+        own = fitted(by_series=True)
+        gain, uncertain = _gain(missed, own[2], stretches)
+        if gain > uncertain:
+            state, on_effects, missed = own
+    gain, uncertain = _gain(without, missed, stretches)
     steps = f"a step and of up to {effects.reach} before it" if effects.reach else "a step"
     reason = (
         f"linear effects of the known-future covariates of {steps}: the mean absolute error of the smoothing is "
         f"{number(float(missed.nanmean()), 3)} deviations with them and {number(float(without.nanmean()), 3)} without"
     )
     if gain > uncertain:
-        return Decision(NAME, True, f"{reason} ({len(sample):,} training windows)"), on_effects
+        additive.load_state_dict(state)
+        sizes = "in deviations of each series" if state["effects.by_series"] else "as large in every series"
+        return Decision(NAME, True, f"{reason} ({len(sample):,} training windows); they are {sizes}"), on_effects
     additive.load_state_dict(alone)
     shortfall = f"which is no better by its standard error of {number(uncertain, 2)}"
     return Decision(NAME, False, f"{reason}, {shortfall} ({len(sample):,} training windows)"), smoothing
+
+
+def _gain(errors: Tensor, others: Tensor, stretches: np.ndarray) -> tuple[float, float]:
+    """By how much the `others` (B, H) are less on average, and the standard error of that over `stretches` (B)."""
+    gains, counts = (errors - others).nansum(1).double().numpy(), (~torch.isnan(others)).sum(1).numpy()
+    gain, uncertain = mean_gain(gains, counts, stretches)
+    return float(gain), float(uncertain)
 
 
 def refit_effects(network: Network, sample: Batch, series: np.ndarray, stretches: np.ndarray) -> None:

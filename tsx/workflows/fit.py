@@ -347,7 +347,9 @@ def _unweighted(judged: Forecaster) -> Iterator[str]:
     """That what was `judged` is a simple forecast, where the network that was fitted has no weight in it."""
     additive, pretrained = judged.network.additive, judged.network.pretrained is not None
     if not additive.network_weight:
-        simple = "the last value" if additive.holds_last_value else "the smoothing"
+        effects = additive.effects is not None and bool(additive.effects.weights.any())
+        smoothing = "the smoothing with the effects of what is known ahead" if effects else "the smoothing"
+        simple = "the last value" if additive.holds_last_value else smoothing
         what = f"half {simple} and half the pretrained network's forecast" if pretrained else simple
         yield f"the fitted network has no weight in the forecast that was judged, which is {what}"
 
