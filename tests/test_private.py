@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tsx
+import tsx.training.fit
 from tests.killed.commands import Nursery, nursery
 from tests.stored import in_use, manifest_of
 from tsx.cli.main import main
@@ -221,7 +222,10 @@ def test_a_key_is_long_enough_and_is_there(private: Path, tmp_path: Path) -> Non
         assert refused.value.code == code
 
 
-def test_a_model_that_knows_each_series_does_not_read_pseudonyms(tmp_path: Path) -> None:
+def test_a_model_that_knows_each_series_does_not_read_pseudonyms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tsx.training.fit, "choose_series_embedding", lambda network, *held: (network, (), ()))
     rows = pl.concat(
         pl.DataFrame({"id": name, "t": range(1200), "y": np.random.default_rng(0).normal(size=1200)}) for name in "ab"
     )

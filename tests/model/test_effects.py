@@ -16,8 +16,9 @@ from tsx.model.network import Network
 CONFIG = replace(CONFIG, known_effects=True)
 
 
-def network_of(link: str = "none") -> Network:
+def network_of(link: str = "none", by_series: bool = True) -> Network:
     network = make_network(replace(CONFIG, link=link))
+    network.additive.effects.by_series.fill_(by_series)
     generator = torch.Generator().manual_seed(4)
     weights = network.additive.effects.weights
     weights.copy_(torch.randn(weights.shape, generator=generator))
@@ -42,9 +43,11 @@ def by_hand(network: Network, batch: Batch, unit: float) -> np.ndarray:
     return found * unit
 
 
-@pytest.mark.parametrize(("link", "unit"), [("none", 0.8), ("log", 3.0)])
-def test_an_effect_is_a_sum_over_the_steps_before_in_deviations_of_the_series_or_of_a_logarithm(link, unit):
-    network, batch = network_of(link), make_batch(CONFIG)
+@pytest.mark.parametrize(
+    ("link", "by_series", "unit"), [("none", True, 0.8), ("none", False, 3.0), ("log", False, 3.0)]
+)
+def test_an_effect_is_a_sum_over_the_steps_before_in_deviations_of_the_series_or_of_the_panel(link, by_series, unit):
+    network, batch = network_of(link, by_series), make_batch(CONFIG)
     batch.past[0, :2, 1], batch.past[1, 5:8, 2], batch.future[2, 3, 0] = torch.nan, torch.nan, torch.nan
     effects = network.additive.effects(batch, network.scaler.covariate_scale, network.scaler.typical_scale)
     np.testing.assert_allclose(effects, by_hand(network, batch, unit), rtol=1e-4, atol=1e-5)

@@ -221,6 +221,9 @@ def test_what_if_says_so_where_nothing_changes(priced):
     assert [finding.code for finding in made.findings] == ["what-if-without-effect"]
     idle = deepcopy(forecaster.network)
     idle.additive.network_weight.zero_()
+    changed = forecast_changed(replace(forecaster, network=without_pretrained(idle)), panel, Change("price", "*", 0.9))
+    assert "what-if-without-effect" not in {finding.code for finding in changed.findings}  # the smoothing has effects
+    idle.additive.effects.weights.zero_()
     for network, words in (
         (without_pretrained(idle), "smoothing alone"),
         (with_pretrained(idle), "pretrained network"),
