@@ -316,7 +316,9 @@ LEAKS = (
         PLAIN,
         "fit",
         given_what_is_held_out(
-            ensemble, "smooth", lambda ahead, network, sample, stretches: (network, ahead, np.arange(len(ahead)))
+            ensemble,
+            "smooth_on_effects",
+            lambda ahead, network, *rest: (network, ahead, np.zeros(len(ahead), int), np.arange(len(ahead))),
         ),
         "smoothing.weights",
     ),

@@ -117,7 +117,7 @@ def error_of(model: str) -> float:
 def test_a_promotion_that_works_three_days_later_is_learnt(monkeypatch):
     learnt = error_of("lstm")
     assert learnt < 1.2 * np.sqrt(2 / np.pi)  # of the noise, which nothing can forecast
-    assert learnt < 1.02 * error_of("ridge")
+    assert learnt < 1.05 * error_of("ridge")
     monkeypatch.setattr(tsx.training.plan, "LONGEST_FUTURE_REACH", 0)
     assert learnt < 0.75 * error_of("lstm")
 

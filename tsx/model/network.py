@@ -205,7 +205,7 @@ class Network(nn.Module):
     def _effects(self, batch: Batch, frame: Frame) -> Tensor:
         """(B, T + H): effects of what is known ahead in window scales; 0 where none are fitted."""
         if self.additive.effects is None or surely(self.additive.effects.weights == 0):
-            return batch.past.new_zeros(len(batch.past), self.config.context_length + self.config.horizon)
+            return batch.past.new_zeros(batch.past.shape[0], self.config.context_length + self.config.horizon)
         effects: Tensor = self.additive.effects(batch, self.scaler.covariate_scale, self.scaler.typical_scale)
         return effects / frame.scale
 
