@@ -12,6 +12,7 @@ import torch
 from benchmarks.pretraining.generators import mixture
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
+from tests.training.by_hand import error_by_hand, losses_by_hand
 from tsx.model.batch import Batch
 from tsx.model.ensemble import with_pretrained
 from tsx.model.forecaster import Forecaster
@@ -93,19 +94,12 @@ def test_the_reason_has_the_losses_with_and_without_it_and_the_error_of_their_di
     held[0].target[:10, 2:] = torch.nan
     groups = np.arange(120) // 5
     reason = choose_pretrained_weight(network, held, groups).reason
-    levels = np.array(PLAIN.quantile_levels)
-    sums, counts = np.zeros((2, 120)), np.zeros(120)
+    sums = np.zeros((2, 120))
     for k, weight in enumerate((0.0, 0.5)):
         network.pretrained.weight.fill_(weight)
-        for n, batch in enumerate(held):
-            with torch.inference_mode():
-                quantiles, target = (each.double().numpy() for each in network.scaled(batch))
-            error = np.clip(target[..., None] - quantiles, -100, 100)
-            loss = np.maximum(levels * error, (levels - 1) * error).mean(-1)
-            sums[k, 40 * n : 40 * n + 40], counts[40 * n : 40 * n + 40] = np.nansum(loss, 1), (~np.isnan(loss)).sum(1)
+        sums[k], counts = losses_by_hand(network, held)
     alone, mixed = sums.sum(1) / counts.sum()
-    gains, sizes = (sums[0] - sums[1]).reshape(24, 5).sum(1), counts.reshape(24, 5).sum(1)
-    error = np.sqrt(24 / 23 * np.square(gains - (alone - mixed) * sizes).sum()) / sizes.sum()
+    error = error_by_hand(sums[0] - sums[1], counts, 5)
     assert "120 held-out windows, 24 of them apart" in reason
     assert f"the loss is {mixed:.4f} with half of it and {alone:.4f} without it" in reason
     assert f"two standard errors of the difference, which are {2 * error:.2g}" in reason

@@ -12,6 +12,7 @@ import torch
 from tests.handmade import channels_of
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import make_panel
+from tests.training.by_hand import error_by_hand, losses_by_hand
 from tsx.explanation.shap.players import players_of
 from tsx.model.ensemble import join, members_of, without_series
 from tsx.model.network import Network
@@ -62,31 +63,16 @@ def held_out(network: Network, *, series_matter: bool) -> list:
     return found
 
 
-def pinball_of(network: Network, batches: list) -> tuple[np.ndarray, np.ndarray]:
-    """(windows): sums over the observed steps of the mean pinball loss over levels, and their numbers."""
-    levels, sums, counts = np.array(PLAIN.quantile_levels), [], []
-    for batch in batches:
-        with torch.inference_mode():
-            quantiles, target = (part.double().numpy() for part in network.scaled(batch))
-        error = np.clip(target[..., None] - quantiles, -100, 100)
-        loss = np.where(error > 0, levels * error, (levels - 1) * error).mean(-1)
-        loss[np.isnan(target)] = np.nan
-        sums.append(np.nansum(loss, 1))
-        counts.append((~np.isnan(target)).sum(1))
-    return np.concatenate(sums), np.concatenate(counts)
-
-
 def test_series_are_known_where_that_is_better_with_both_losses_and_the_error_over_windows_apart():
     network, groups = make_network(OF_SERIES), APART // 4
     held = held_out(network, series_matter=True)
     held[0].target[:10, 1:] = torch.nan
     kept, (decision,), (finding,) = choose_series_embedding(network, held, groups)
     assert kept is network
-    known, counts = pinball_of(network, held)
-    hidden, _ = pinball_of(network, [forgetting(batch) for batch in held])
+    known, counts = losses_by_hand(network, held)
+    hidden, _ = losses_by_hand(network, [forgetting(batch) for batch in held])
     with_each, with_none = known.sum() / counts.sum(), hidden.sum() / counts.sum()
-    gains, sizes = (hidden - known).reshape(30, 4).sum(1), counts.reshape(30, 4).sum(1)
-    error = np.sqrt(30 / 29 * np.square(gains - (with_none - with_each) * sizes).sum()) / sizes.sum()
+    error = error_by_hand(hidden - known, counts, 4)
     assert with_none - with_each > 2 * error
     assert decision.value is True
     assert "120 held-out windows, 30 of them apart" in decision.reason

@@ -11,6 +11,7 @@ import torch
 
 from tests.model.test_network import PLAIN, make_batch, make_network, run
 from tests.processes import driven, make_panel
+from tests.training.by_hand import error_by_hand, losses_by_hand
 from tsx.model.batch import Batch
 from tsx.model.heads.quantiles import pinball
 from tsx.model.network import Network
@@ -207,17 +208,10 @@ def test_the_reason_has_both_losses_and_the_standard_error_over_windows_that_are
     network = make_network(PLAIN)
     walks, groups = around_median_of(holding_network(network), 0.5), APART // 4
     walks[0].target[:10, 1:] = torch.nan
-    levels, sums, counts = np.array(PLAIN.quantile_levels), np.zeros((2, 120)), np.zeros(120)
-    for k, each in enumerate((network, holding_network(network))):
-        for n, batch in enumerate(walks):
-            with torch.inference_mode():
-                quantiles, target = (part.double().numpy() for part in each.scaled(batch))
-            error = np.clip(target[..., None] - quantiles, -100, 100)
-            loss = np.maximum(levels * error, (levels - 1) * error).mean(-1)
-            sums[k, 40 * n : 40 * n + 40], counts[40 * n : 40 * n + 40] = np.nansum(loss, 1), (~np.isnan(loss)).sum(1)
-    fitted, held = sums.sum(1) / counts.sum()
-    gains, sizes = (sums[1] - sums[0]).reshape(30, 4).sum(1), counts.reshape(30, 4).sum(1)
-    error = np.sqrt(30 / 29 * np.square(gains - (held - fitted) * sizes).sum()) / sizes.sum()
+    losses, counts = losses_by_hand(network, walks)
+    flat, _ = losses_by_hand(holding_network(network), walks)
+    fitted, held = losses.sum() / counts.sum(), flat.sum() / counts.sum()
+    error = error_by_hand(flat - losses, counts, 4)
     reason = hold_unless_better(network, walks, groups, CHOSEN)[0].reason
     assert "120 held-out windows, 30 of them apart" in reason
     assert f"the loss is {held:.4f} with it and {fitted:.4f} with what was fitted (weight 1)" in reason
