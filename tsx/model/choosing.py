@@ -71,6 +71,11 @@ def held_out_scores(probabilities: Floats, codes: NDArray[np.int64]) -> Floats:
     return np.asarray(scores[ends])
 
 
+def in_doubt(abstain: float) -> str:
+    """In words, when a label is left open."""
+    return f"more than one class is among those that hold the true one in {percent(1 - abstain)} of the series"
+
+
 def explain_choosing(choosing: Choosing, names: Sequence[str], kind: ClassKind) -> tuple[Decision, ...]:
     """Which class of these `names` (K) is said from which probability on, and why; of two also which one all that is
     counted of one class is about."""
@@ -89,9 +94,7 @@ def explain_choosing(choosing: Choosing, names: Sequence[str], kind: ClassKind) 
             where = "where both errors cost the same on average: fp / (fp + fn)" if choosing.cost else "as asked"
             decisions.append(Decision("threshold", round(cut, 4), f"{reason}; {where}"))
     if choosing.abstain is not None:
-        sure = percent(1 - choosing.abstain)
-        several = f"more than one class is among those that hold the true one in {sure} of the series"
-        reason = f"as asked: the label is left empty where {several}"
+        reason = f"as asked: the label is left empty where {in_doubt(choosing.abstain)}"
         if choosing.cut is not None:
             reason += ", or where the only one is not the class that the threshold says"
         decisions.append(Decision("abstain", choosing.abstain, reason))

@@ -10,6 +10,7 @@ import polars as pl
 
 from tsx.errors import DataError
 from tsx.io.source import Source
+from tsx.model.choosing import in_doubt
 from tsx.model.classifier import Classifier
 from tsx.panel.panel import Panel
 from tsx.panel.pseudonyms import pseudonymous
@@ -23,7 +24,7 @@ from tsx.spec.verbs import Request
 from tsx.store.classifier import load_classifier
 from tsx.store.fitted_on import still_there
 from tsx.store.manifest import ClassifierManifest
-from tsx.wording import class_column, percent, verb
+from tsx.wording import class_column, verb
 from tsx.workflows.fit_classifier import check_choosing
 from tsx.workflows.open_labelled import open_to_classify
 from tsx.workflows.recording import check_key, record_classes
@@ -132,8 +133,8 @@ def classify_panel(classifier: Classifier, panel: Panel, series: np.ndarray) -> 
     open_ones = frame[label].null_count()
     if open_ones:
         message = (
-            f"the label of {open_ones:,} of {len(series):,} series is left empty: more than one class is among those "
-            f"that hold the true one in {percent(1 - (classifier.choosing.abstain or 0))} of the series"
+            f"the label of {open_ones:,} of {len(series):,} series is left empty: "
+            f"{in_doubt(classifier.choosing.abstain or 0)}"
         )
         if classifier.choosing.cut is not None:
             message += ", or the only one is not the class that the threshold says"
